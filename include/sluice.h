@@ -1,0 +1,495 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * libsluice: move bytes between two Linux descriptors with the fewest copies that the running
+ * kernel allows, and say what happened.
+ *
+ * In the order in which bytes flow: an *endpoint* is a descriptor and what is known of it; a *plan*
+ * is the list of methods that can serve a pair of endpoints, best first, with the reasons; a
+ * *transfer* is a plan being run; its *ledger* is what the calls really did.
+ *
+ * Conventions, true of every function unless its comment says otherwise:
+ *   - Functions return 0 or a non-negative value on success and a negative errno value on failure.
+ *     What they return through `ret` is written on success only, except where "filled on error too"
+ *     is said.
+ *   - Nothing is global. Two threads may use two objects at once; one object is used by one thread
+ *     at a time. Only sluice_cancel_fire() may be called from anywhere at any time.
+ *   - A descriptor given to the library stays the caller's: its flags, and its offset where an
+ *     explicit one is given, are as they were found. Descriptors that the library makes are
+ *     O_CLOEXEC and never 0, 1 or 2.
+ *   - Structures that the caller fills or receives begin with `size`: set it to sizeof the
+ *     structure (or use the initializer). Fields that a newer library knows and the caller does not
+ *     are taken as zero. All zero is the sensible default of every option.
+ *   - Sizes and offsets are 64-bit, in bytes. Times are in nanoseconds of CLOCK_MONOTONIC.
+ *   - No signal is raised in the caller: SIGPIPE is blocked around the calls that could raise it
+ *     and taken back if it was not pending before (no flag of splice(2) or sendfile(2) suppresses
+ *     it). No signal disposition is touched.
+ *   - Linux 5.10 or newer. A call that the running kernel lacks or refuses leads to the next method.
+ */
+#ifndef SLUICE_H
+#define SLUICE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define SLUICE_VERSION_MAJOR 0
+#define SLUICE_VERSION_MINOR 1
+#define SLUICE_VERSION_PATCH 0
+
+#if defined(__GNUC__)
+#define SLUICE_PUBLIC __attribute__((visibility("default")))
+#else
+#define SLUICE_PUBLIC
+#endif
+
+typedef struct sluice_context sluice_context;
+typedef struct sluice_endpoint sluice_endpoint;
+typedef struct sluice_plan sluice_plan;
+typedef struct sluice_transfer sluice_transfer;
+typedef struct sluice_cancel sluice_cancel;
+
+/* ---- vocabulary ------------------------------------------------------------------------------ */
+
+/* What an endpoint is. */
+enum sluice_kind {
+    SLUICE_KIND_OTHER = 0, /* eventfd, timerfd, directory …: nothing can be moved */
+    SLUICE_KIND_REGULAR,   /* a regular file, a memfd, a file of procfs or sysfs */
+    SLUICE_KIND_BLOCK,     /* a block device */
+    SLUICE_KIND_PIPE,      /* a pipe or FIFO */
+    SLUICE_KIND_STREAM,    /* a stream socket: TCP, UNIX, vsock … */
+    SLUICE_KIND_DATAGRAM,  /* a datagram or seqpacket socket: message boundaries are kept */
+    SLUICE_KIND_CHAR,      /* a character device that is not a terminal */
+    SLUICE_KIND_TERMINAL,  /* a terminal or pseudo-terminal */
+};
+
+/* One kernel way of moving bytes. */
+enum sluice_method {
+    SLUICE_METHOD_AUTO = 0,   /* the library chooses, and may fall back */
+    SLUICE_METHOD_REFLINK,    /* FICLONE; not in this version: always ruled out, with that reason */
+    SLUICE_METHOD_COPY_RANGE, /* copy_file_range(2) */
+    SLUICE_METHOD_SENDFILE,   /* sendfile(2) */
+    SLUICE_METHOD_SPLICE,     /* splice(2), through a private pipe where the pair needs one */
+    SLUICE_METHOD_MMAP_WRITE, /* mmap(2) of the source, write(2) or send(2) from the mapping */
+    SLUICE_METHOD_READ_WRITE, /* read(2) or recvmsg(2), write(2) or send(2) */
+    SLUICE_METHOD_DIRECT,     /* O_DIRECT; not in this version: always ruled out, with that reason */
+    SLUICE_METHOD_COUNT,
+};
+
+/* What a leg (one hop) costs the CPU. */
+enum sluice_class {
+    SLUICE_CLASS_OFFLOAD = 0, /* no byte moves (reflink, server-side copy): 0 copies */
+    SLUICE_CLASS_REFERENCE,   /* page references move: 0 copies */
+    SLUICE_CLASS_DMA,         /* a device moves the bytes: 0 copies */
+    SLUICE_CLASS_KERNEL_COPY, /* the CPU copies once, inside the kernel: 1 copy */
+    SLUICE_CLASS_USER_COPY,   /* bytes cross into or out of user memory: 1 copy */
+    SLUICE_CLASS_MAP,         /* pages are mapped into user memory, not touched there: 0 copies */
+};
+
+/* How a class is known. */
+enum sluice_known {
+    SLUICE_EXPECTED = 0, /* from the table in this library */
+    SLUICE_PROVEN,       /* measured on this kernel */
+};
+
+/* Who an error, a wait or an EAGAIN belongs to. */
+enum sluice_side {
+    SLUICE_SIDE_SETUP = 0, /* the arguments, the plan, a resource of our own */
+    SLUICE_SIDE_SOURCE,
+    SLUICE_SIDE_SINK,
+    SLUICE_SIDE_PIPE, /* the private pipe between them */
+};
+
+/* What a transfer must satisfy, or it is refused (see sluice_transfer_new). */
+enum sluice_require {
+    SLUICE_REQUIRE_ANY = 0,
+    SLUICE_REQUIRE_NO_USER_COPY, /* no leg of class user-copy */
+    SLUICE_REQUIRE_ZERO_COPY,    /* no leg that copies */
+};
+
+/* The lower-case name of a value ("regular", "copy-range", "kernel-copy", "expected", "source"), or
+ * "?" for a value that does not exist. The string is static. Never fails. */
+SLUICE_PUBLIC const char *sluice_kind_name(enum sluice_kind kind);
+SLUICE_PUBLIC const char *sluice_method_name(enum sluice_method method);
+SLUICE_PUBLIC const char *sluice_class_name(enum sluice_class class_);
+SLUICE_PUBLIC const char *sluice_known_name(enum sluice_known known);
+SLUICE_PUBLIC const char *sluice_side_name(enum sluice_side side);
+
+/* The method of that name. Returns 0, or -EINVAL for a name that is no method ("auto" is one). */
+SLUICE_PUBLIC int sluice_method_from_name(const char *name, enum sluice_method *ret);
+
+/* "MAJOR.MINOR.PATCH" of the library that is running. The string is static. */
+SLUICE_PUBLIC const char *sluice_version(void);
+
+/* ---- context --------------------------------------------------------------------------------- */
+
+struct sluice_context_options {
+    size_t size;
+    uint32_t max_pipes; /* private pipes in existence at once; 0: 64. Beyond it a transfer copies
+                           through memory instead, and its ledger says so */
+    uint32_t max_idle;  /* of these, kept open while unused; 0: 8 */
+};
+
+/*
+ * A context owns the pool of private pipes. It must outlive the endpoints, plans and transfers made
+ * with it, and be used by one thread at a time; make one a thread. After fork() a child makes its
+ * own: a context and what was made with it belong to the process that made them.
+ *
+ * options: may be NULL. ret_error: may be NULL; receives 0 or -ENOMEM.
+ * Returns the context, or NULL. No system call is made. Free it with sluice_context_free().
+ */
+SLUICE_PUBLIC sluice_context *sluice_context_new(const struct sluice_context_options *options,
+                                                 int *ret_error);
+
+/* Closes the pool and frees the context. NULL is ignored. Everything made with it must be freed
+ * before. */
+SLUICE_PUBLIC void sluice_context_free(sluice_context *context);
+
+/* ---- endpoints ------------------------------------------------------------------------------- */
+
+/* Who closes the descriptor. */
+enum sluice_ownership {
+    SLUICE_BORROW = 0,          /* the caller closes it, after the endpoint is freed */
+    SLUICE_OWN = 1 << 0,        /* sluice_endpoint_free() closes it */
+    SLUICE_NONBLOCK = 1 << 1,   /* with SLUICE_OWN: O_NONBLOCK may be set on it, now and for good */
+};
+
+struct sluice_endpoint_info {
+    size_t size;
+    enum sluice_kind kind;
+    int fd;           /* -1 for an endpoint that is only a kind */
+    const char *name; /* "ext4", "tmpfs", "pipe", "tcp", "unix", "udp", "null", "tty" …: static */
+    int open_flags;   /* O_ACCMODE, O_APPEND, O_DIRECT, O_NONBLOCK … as fcntl(F_GETFL) gave them */
+    int seekable;     /* 1 if the descriptor has an offset that can be set and reads repeat */
+    uint64_t bytes;   /* regular: st_size; block: the device's size; else 0 */
+    uint64_t pipe_capacity; /* pipe: F_GETPIPE_SZ; else 0 */
+    uint64_t device, inode; /* st_dev, st_ino; 0 for an endpoint that is only a kind */
+};
+
+/*
+ * Describes a descriptor: fstat(2), fstatfs(2) or getsockopt(2), fcntl(2); nothing is read from it,
+ * and nothing is changed but what `ownership` allows. The flags are read again when a transfer
+ * starts, since O_APPEND and O_NONBLOCK can be set after opening.
+ *
+ * fd: any open descriptor. ownership: enum sluice_ownership, or'ed. ret: the endpoint; free it with
+ * sluice_endpoint_free() after the transfers that use it.
+ * Returns 0; -EBADF (fd is not open; O_PATH); -ENOMEM; what fstat(2) returns. On failure the
+ * descriptor is not closed, whatever the ownership.
+ */
+SLUICE_PUBLIC int sluice_endpoint_from_fd(sluice_context *context, int fd, unsigned ownership,
+                                          sluice_endpoint **ret);
+
+/*
+ * An endpoint that is only a kind, for sluice_plan_new(): no descriptor stands behind it.
+ *
+ * name: "tcp", "unix", "udp", "unix-dgram", "unix-seqpacket", "pipe", "null", "zero", "tty", "char",
+ * "file", "block", or a file system's name ("ext4").
+ * Returns 0; -EINVAL (no such name); -ENOMEM.
+ */
+SLUICE_PUBLIC int sluice_endpoint_from_kind(sluice_context *context, const char *name,
+                                            sluice_endpoint **ret);
+
+/*
+ * An endpoint that is a regular file yet to be made in a directory, for sluice_plan_new(): nothing
+ * is made.
+ *
+ * directory: a descriptor of the directory, open for reading; the caller's, not kept.
+ * Returns 0; -ENOTDIR; -ENOMEM; what fstat(2) and fstatfs(2) return.
+ */
+SLUICE_PUBLIC int sluice_endpoint_from_directory(sluice_context *context, int directory,
+                                                 sluice_endpoint **ret);
+
+/* Frees the endpoint; closes the descriptor if it is owned. NULL is ignored. Returns 0, or what
+ * close(2) returned for an owned descriptor (-EIO, -ENOSPC, -EDQUOT on network file systems: the
+ * last word on whether the bytes were taken). */
+SLUICE_PUBLIC int sluice_endpoint_free(sluice_endpoint *endpoint);
+
+/* What is known of the endpoint. Returns 0, or -EINVAL if ret->size is 0. */
+SLUICE_PUBLIC int sluice_endpoint_describe(const sluice_endpoint *endpoint,
+                                           struct sluice_endpoint_info *ret);
+
+/* ---- options --------------------------------------------------------------------------------- */
+
+/* Fires from any thread, or from a signal handler. */
+
+/* Flags of sluice_cancel_new(). */
+enum sluice_cancel_flags {
+    SLUICE_CANCEL_EVENT = 0,  /* a descriptor of its own wakes a transfer that waits */
+    SLUICE_CANCEL_SIGNAL = 1, /* the one who fires also interrupts the thread with a signal, again
+                                 and again until the call has returned: so a transfer may wait
+                                 inside the kernel, with fewer system calls */
+};
+
+/* A thing to stop transfers with. Returns 0; -ENOMEM; what eventfd(2) returns: -EMFILE, -ENFILE.
+ * Free it after the transfers that were given it. */
+SLUICE_PUBLIC int sluice_cancel_new(unsigned flags, sluice_cancel **ret);
+
+/* Stops every transfer that was given this object: the step or run under way, or the next, returns
+ * -ECANCELED at the next chunk boundary. Async-signal-safe and thread-safe; errno is preserved. */
+SLUICE_PUBLIC void sluice_cancel_fire(sluice_cancel *cancel);
+
+/* 1 if it was fired. Async-signal-safe and thread-safe. */
+SLUICE_PUBLIC int sluice_cancel_fired(const sluice_cancel *cancel);
+
+/* NULL is ignored. */
+SLUICE_PUBLIC void sluice_cancel_free(sluice_cancel *cancel);
+
+struct sluice_progress {
+    size_t size;
+    uint64_t delivered; /* bytes accepted by the sink */
+    uint64_t parked;    /* bytes taken from the source and not yet delivered */
+    uint64_t expected;  /* bytes that are to be delivered in all, UINT64_MAX if unknown */
+    enum sluice_method method;
+};
+
+/* Called by sluice_transfer_run() and sluice_transfer_step() after each chunk, and when a wait was
+ * interrupted by a signal. Returns 0 to go on, anything else to cancel (-ECANCELED). */
+typedef int (*sluice_progress_function)(const struct sluice_progress *progress, void *data);
+
+enum sluice_option_flags {
+    SLUICE_LENGTH = 1 << 0,        /* `length` is given */
+    SLUICE_SOURCE_OFFSET = 1 << 1, /* `source_offset` is given: the descriptor's own is not used and
+                                      not moved. Without it the descriptor's offset is used and
+                                      stands after the last delivered byte at the end */
+    SLUICE_SINK_OFFSET = 1 << 2,   /* `sink_offset` is given: likewise */
+    SLUICE_EXACT = 1 << 3,         /* a source that ends before `length` is an error, -ENODATA */
+    SLUICE_TIME_CALLS = 1 << 4,    /* the ledger's rows have times: two clock readings a call */
+    SLUICE_NO_SIGPIPE = 1 << 5,    /* the caller ignores or blocks SIGPIPE in this thread for as
+                                      long as the transfer runs: it need not be blocked here */
+    SLUICE_WITNESS = 1 << 6,       /* compare the thread's I/O accounting with the ledger, and mark
+                                      legs that crossed user memory although they should not have */
+};
+
+struct sluice_options {
+    size_t size;
+    uint32_t flags; /* enum sluice_option_flags, or'ed */
+    enum sluice_method method;   /* auto, or the one that moves every byte: then its failure is an
+                                    error, never a fallback */
+    enum sluice_require require;
+    uint32_t chunk;              /* most bytes a call is asked to move, 0: chosen for the pair. For a
+                                    datagram sink, the size of a message made from a byte stream */
+    uint32_t pipe_size;          /* capacity to ask for a private pipe, 0: 1 MiB */
+    uint64_t length;             /* with SLUICE_LENGTH: stop after so many bytes */
+    uint64_t source_offset;      /* regular and block only, else -ESPIPE */
+    uint64_t sink_offset;        /* likewise */
+    uint64_t rate;               /* bytes a second at most, by token bucket; 0: no limit */
+    uint64_t idle_timeout;       /* nanoseconds without a byte until -ETIMEDOUT; 0: none */
+    sluice_cancel *cancel;       /* may be NULL; borrowed */
+    sluice_progress_function progress; /* may be NULL */
+    void *progress_data;
+};
+
+#define SLUICE_OPTIONS_INIT { .size = sizeof(struct sluice_options) }
+
+/* ---- plans ----------------------------------------------------------------------------------- */
+
+#define SLUICE_MAX_LEGS 2
+
+struct sluice_leg {
+    const char *from, *to;   /* "ext4", "pipe", "tcp", "user" …: static */
+    const char *call;        /* "splice", "sendfile", "read" …: static */
+    const char *path;        /* kernel function the bytes are expected to go through: static */
+    const char *path_out;    /* and a second one, for a call that is two hops in one; or NULL */
+    enum sluice_class class_;
+    enum sluice_known known;
+};
+
+struct sluice_candidate {
+    size_t size;
+    enum sluice_method method;
+    unsigned copies;         /* copies per byte, summed over the legs */
+    unsigned legs;
+    struct sluice_leg leg[SLUICE_MAX_LEGS];
+    const char *ruled_out;   /* why not: static; NULL if it can serve the pair */
+    const char *why;         /* why it stands where it stands: static; NULL if ruled out */
+};
+
+/*
+ * The methods that could serve this pair, best first, then those ruled out, each with the reason.
+ * Nothing is moved and nothing is changed.
+ *
+ * options: may be NULL. ret: free it with sluice_plan_free().
+ * Returns 0, also if every method is ruled out; -EINVAL (options that contradict each other);
+ * -ENOMEM.
+ */
+SLUICE_PUBLIC int sluice_plan_new(sluice_context *context, const sluice_endpoint *source,
+                                  const sluice_endpoint *sink,
+                                  const struct sluice_options *options, sluice_plan **ret);
+SLUICE_PUBLIC void sluice_plan_free(sluice_plan *plan);
+
+/* How many candidates there are, and how many of them (the first ones) can serve. */
+SLUICE_PUBLIC unsigned sluice_plan_count(const sluice_plan *plan);
+SLUICE_PUBLIC unsigned sluice_plan_usable(const sluice_plan *plan);
+
+/* The candidate at `index`, 0 being the best. Returns 0, or -ERANGE. */
+SLUICE_PUBLIC int sluice_plan_candidate(const sluice_plan *plan, unsigned index,
+                                        struct sluice_candidate *ret);
+
+/* The least copies per byte that any method has for this pair, whatever policy forbids. */
+SLUICE_PUBLIC unsigned sluice_plan_fewest_copies(const sluice_plan *plan);
+
+/* ---- transfers ------------------------------------------------------------------------------- */
+
+/*
+ * Makes a transfer: reads the descriptors' flags again, plans, and checks. No byte moves.
+ *
+ * source, sink: borrowed until sluice_transfer_free(). options: may be NULL; copied.
+ * Returns 0; or
+ *   -EBADF       the source is not open for reading, or the sink not for writing
+ *   -EISDIR, -EINVAL  an end is a directory; no method serves the pair; source and sink are the
+ *                same regular file, block device or pipe; options contradict each other
+ *   -ESPIPE      an offset was given for an end that has none
+ *   -EOVERFLOW   offset plus length is beyond the largest offset
+ *   -EOPNOTSUPP  the named method cannot serve the pair
+ *   -ENOTSUP     (the same value) `require` cannot be met
+ *   -ENOMEM
+ * ret_error: may be NULL; filled on error, with the side and the reason in words.
+ */
+struct sluice_error;
+SLUICE_PUBLIC int sluice_transfer_new(sluice_context *context, sluice_endpoint *source,
+                                      sluice_endpoint *sink, const struct sluice_options *options,
+                                      sluice_transfer **ret, struct sluice_error *ret_error);
+
+/* What sluice_transfer_step() waits for. */
+enum sluice_wait_mask {
+    SLUICE_WAIT_SOURCE_IN = 1 << 0, /* the source said EAGAIN: wait until it is readable */
+    SLUICE_WAIT_SINK_OUT = 1 << 1,  /* the sink said EAGAIN: wait until it is writable */
+    SLUICE_WAIT_SINK_HUP = 1 << 2,  /* while waiting for the source: the sink's reader may leave */
+    SLUICE_WAIT_TIMER = 1 << 3,     /* `deadline` is set */
+};
+
+struct sluice_wait {
+    size_t size;
+    unsigned mask;
+    int source_fd, sink_fd;             /* to wait on; -1 where that side is not waited for. Not
+                                           always the endpoint's own: a terminal may be reopened */
+    short source_events, sink_events;   /* for poll(2); POLLERR and POLLHUP come by themselves */
+    uint64_t deadline;                  /* with SLUICE_WAIT_TIMER: CLOCK_MONOTONIC, nanoseconds */
+};
+
+enum sluice_step {
+    SLUICE_DONE = 0, /* the source has ended, or the limit is reached, and nothing is parked */
+    SLUICE_WAIT = 1, /* wait for what `ret` says, then call again */
+    SLUICE_MORE = 2, /* the budget is used up: call again without waiting */
+};
+
+/*
+ * Moves bytes without ever waiting, until the budget is used or a side says EAGAIN. A side is in
+ * the mask only after that side itself said so: safe with edge triggers. Filling goes on while
+ * draining waits.
+ *
+ * budget: bytes to deliver at most in this call, 0: no bound but the call's own chunk.
+ * Returns enum sluice_step, or a negative errno: then sluice_transfer_error() tells the rest, and
+ * the transfer can only be salvaged and freed.
+ */
+SLUICE_PUBLIC int sluice_transfer_step(sluice_transfer *transfer, uint64_t budget,
+                                       struct sluice_wait *ret);
+
+/* Runs the transfer to its end, waiting as needed. Where nothing else has to be watched (no cancel
+ * by event, no idle timeout) it waits inside the moving calls themselves, which takes the fewest
+ * system calls. Returns 0, or a negative errno as sluice_transfer_step(). */
+SLUICE_PUBLIC int sluice_transfer_run(sluice_transfer *transfer);
+
+/* Bytes accepted by the sink's kernel; bytes taken from the source and not delivered. */
+SLUICE_PUBLIC uint64_t sluice_transfer_delivered(const sluice_transfer *transfer);
+SLUICE_PUBLIC uint64_t sluice_transfer_parked(const sluice_transfer *transfer);
+
+/*
+ * Takes parked bytes back, in order, after a failure or a cancel (a source that can be read again
+ * has none: its offset stands after the last delivered byte). Parked bytes are those that follow the last
+ * delivered one.
+ * Returns the number of bytes written to buf (0: nothing is parked), -EBUSY while the transfer can
+ * still go on, or what read(2) returned.
+ */
+SLUICE_PUBLIC ssize_t sluice_transfer_salvage(sluice_transfer *transfer, void *buf, size_t length);
+
+struct sluice_error {
+    size_t size;
+    int error;              /* negative errno, 0: none */
+    enum sluice_side side;
+    const char *operation;  /* "read", "splice", "poll", "require" …: static */
+    const char *reason;     /* static words for what the errno does not say, or NULL */
+    uint64_t offset;        /* where in the source (its own offset) or sink it happened */
+    uint64_t delivered, parked;
+};
+
+/* Why the transfer failed: filled with zeros if it did not. */
+SLUICE_PUBLIC void sluice_transfer_error(const sluice_transfer *transfer, struct sluice_error *ret);
+
+/* Frees the transfer. Returns 0, or -EBUSY while bytes are parked: salvage them, or say
+ * sluice_transfer_discard(). NULL is ignored. */
+SLUICE_PUBLIC int sluice_transfer_free(sluice_transfer *transfer);
+
+/* Frees the transfer and throws away what is parked. Returns the number of bytes thrown away. */
+SLUICE_PUBLIC uint64_t sluice_transfer_discard(sluice_transfer *transfer);
+
+/* ---- ledger ---------------------------------------------------------------------------------- */
+
+/* What one call did on one leg. Each row comes from the calls that moved those bytes. */
+struct sluice_row {
+    size_t size;
+    enum sluice_method method;
+    struct sluice_leg leg;
+    uint64_t bytes;
+    uint64_t calls;        /* that moved bytes or met the end */
+    uint64_t eagain;       /* that found nothing to do */
+    uint64_t nanoseconds;  /* in these calls, with SLUICE_TIME_CALLS */
+};
+
+struct sluice_fallback {
+    size_t size;
+    enum sluice_method from, to;
+    int error;             /* negative errno, 0: the call said "end" where there was none */
+    enum sluice_side side;
+    const char *call;      /* static */
+    const char *reason;    /* static words, or NULL */
+    uint64_t at;           /* delivered bytes at that moment */
+};
+
+struct sluice_ledger {
+    size_t size;
+    uint64_t taken, delivered, parked;
+    uint64_t calls;             /* data-moving calls, EAGAINs included */
+    uint64_t polls;
+    uint64_t source_eagain, sink_eagain;
+    uint64_t pipe_asked, pipe_got; /* capacity of the private pipe, 0: none was used */
+    uint64_t copied;            /* CPU copies, in bytes: divided by `delivered`, copies per byte */
+    unsigned rows, fallbacks;
+    enum sluice_method method;  /* the one in use at the end */
+};
+
+SLUICE_PUBLIC void sluice_transfer_ledger(const sluice_transfer *transfer,
+                                          struct sluice_ledger *ret);
+/* Row or fallback number `index`. Return 0, or -ERANGE. */
+SLUICE_PUBLIC int sluice_transfer_row(const sluice_transfer *transfer, unsigned index,
+                                      struct sluice_row *ret);
+SLUICE_PUBLIC int sluice_transfer_fallback(const sluice_transfer *transfer, unsigned index,
+                                           struct sluice_fallback *ret);
+
+/* ---- all of it in one call ------------------------------------------------------------------- */
+
+struct sluice_result {
+    size_t size;
+    struct sluice_ledger ledger;
+    struct sluice_error error;
+};
+
+/*
+ * Makes a transfer, runs it to its end and frees it.
+ *
+ * options: may be NULL. ret: may be NULL; filled on error too. What was parked when it failed is
+ * counted in ret->error.parked and gone: who needs it uses sluice_transfer_run() and salvage.
+ * Returns 0 or a negative errno, as sluice_transfer_new() and sluice_transfer_step().
+ */
+SLUICE_PUBLIC int sluice_copy(sluice_context *context, sluice_endpoint *source,
+                              sluice_endpoint *sink, const struct sluice_options *options,
+                              struct sluice_result *ret);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+#include "context.h"
+
+#include <stdlib.h>
+
+sluice_context *sluice_context_new(const struct sluice_context_options *options, int *ret_error)
+{
+    struct sluice_context_options own = {0};
+    int error = options ? sized_read(&own, sizeof own, options) : 0;
+    sluice_context *context = error < 0 ? NULL : calloc(1, sizeof *context);
+
+    if (context) {
+        context->pool.max_count = own.max_pipes ? own.max_pipes : 64;
+        context->pool.max_idle = own.max_idle ? own.max_idle : 8;
+    } else if (error == 0) {
+        error = -ENOMEM;
+    }
+    if (ret_error)
+        *ret_error = error;
+    return context;
+}
+
+void sluice_context_free(sluice_context *context)
+{
+    if (context)
+        pipe_pool_close(&context->pool);
+    free(context);
+}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+#include "error.h"
+
+#include <errno.h>
+#include <stddef.h>
+
+#define CALL(name) (1 << CALL_##name)
+
+static const struct {
+    const char *name;
+    enum sluice_method method;
+} calls[CALL_COUNT] = {
+    [CALL_READ] = {"read", SLUICE_METHOD_READ_WRITE},
+    [CALL_WRITE] = {"write", SLUICE_METHOD_READ_WRITE},
+    [CALL_MAP] = {"mmap", SLUICE_METHOD_MMAP_WRITE},
+    [CALL_WRITE_MAPPED] = {"write", SLUICE_METHOD_MMAP_WRITE},
+    [CALL_SENDFILE] = {"sendfile", SLUICE_METHOD_SENDFILE},
+    [CALL_COPY_RANGE] = {"copy_file_range", SLUICE_METHOD_COPY_RANGE},
+    [CALL_SPLICE] = {"splice", SLUICE_METHOD_SPLICE},
+    [CALL_SPLICE_IN] = {"splice", SLUICE_METHOD_SPLICE},
+    [CALL_SPLICE_OUT] = {"splice", SLUICE_METHOD_SPLICE},
+    [CALL_READ_BACK] = {"read", SLUICE_METHOD_READ_WRITE},
+    [CALL_PIPE] = {"pipe2", SLUICE_METHOD_SPLICE},
+    [CALL_BUFFER] = {"allocate", SLUICE_METHOD_READ_WRITE},
+    [CALL_READ_CACHED] = {"read", SLUICE_METHOD_READ_WRITE},
+    [CALL_WRITE_CACHED] = {"write", SLUICE_METHOD_READ_WRITE},
+};
+
+const char *call_name(enum call call)
+{
+    return calls[call].name;
+}
+
+enum sluice_method call_method(enum call call)
+{
+    return calls[call].method;
+}
+
+/* Calls that move bytes inside the kernel: what they cannot do, read and write can. */
+#define SPLICES (CALL(SPLICE) | CALL(SPLICE_IN) | CALL(SPLICE_OUT))
+#define IN_KERNEL (SPLICES | CALL(SENDFILE) | CALL(COPY_RANGE))
+#define MOVING (IN_KERNEL | CALL(READ) | CALL(WRITE) | CALL(WRITE_MAPPED) | CALL(READ_BACK))
+/* Refused before a byte moves, for a reason that concerns this call and not the bytes. */
+#define REFUSABLE (IN_KERNEL | CALL(MAP))
+
+/* What is not in the table fails the transfer. A fallback never hides a failure: the next method
+ * meets the same descriptor and names the side. */
+static const struct {
+    int calls;
+    int error;
+    enum action action;
+} actions[] = {
+    {MOVING, EINTR, ACTION_AGAIN},
+    {MOVING, EAGAIN, ACTION_WAIT},
+
+    /* The pair, the file system, the alignment or the flags do not suit the call. */
+    {REFUSABLE, EINVAL, ACTION_FALLBACK},
+    {REFUSABLE, EOPNOTSUPP, ACTION_FALLBACK},
+    /* An older kernel, or a seccomp filter; some of these say EPERM or EACCES instead. */
+    {REFUSABLE, ENOSYS, ACTION_FALLBACK},
+    {REFUSABLE, EPERM, ACTION_FALLBACK},
+    {REFUSABLE, EACCES, ACTION_FALLBACK},
+    /* Kernel memory for the call's own needs: read and write need less. */
+    {REFUSABLE, ENOMEM, ACTION_FALLBACK},
+    {REFUSABLE, EOVERFLOW, ACTION_FALLBACK},
+    {CALL(SPLICE) | CALL(SPLICE_IN) | CALL(SPLICE_OUT) | CALL(SENDFILE), ESPIPE, ACTION_FALLBACK},
+
+    /* copy_file_range: other file systems; O_APPEND set meanwhile; a swap file; a device. */
+    {CALL(COPY_RANGE), EXDEV, ACTION_FALLBACK},
+    {CALL(COPY_RANGE), EBADF, ACTION_FALLBACK},
+    {CALL(COPY_RANGE), ETXTBSY, ACTION_FALLBACK},
+    {CALL(COPY_RANGE), EISDIR, ACTION_FALLBACK},
+
+    /* No mapping of this file, or no room for one. */
+    {CALL(MAP), ENODEV, ACTION_FALLBACK},
+    {CALL(MAP), EAGAIN, ACTION_FALLBACK},
+    {CALL(MAP), ENFILE, ACTION_FALLBACK},
+    {CALL(MAP), EBADF, ACTION_FALLBACK},
+    {CALL(MAP), ETXTBSY, ACTION_FALLBACK},
+    /* A mapped page cannot be read: truncated, or the device failed. read() tells which. */
+    {CALL(WRITE_MAPPED), EFAULT, ACTION_FALLBACK},
+    /* O_DIRECT takes aligned pieces only: heads, tails and short reads are none. */
+    {CALL(READ) | CALL(WRITE) | CALL(WRITE_MAPPED), EINVAL, ACTION_BUFFERED},
+
+    /* No private pipe: not enough descriptors, memory, or permission. Memory does instead. */
+    {CALL(PIPE), EMFILE, ACTION_FALLBACK},
+    {CALL(PIPE), ENFILE, ACTION_FALLBACK},
+    {CALL(PIPE), ENOMEM, ACTION_FALLBACK},
+    {CALL(PIPE), ENOSYS, ACTION_FALLBACK},
+    {CALL(PIPE), EPERM, ACTION_FALLBACK},
+    {CALL(PIPE), ENOPKG, ACTION_FALLBACK},
+    {CALL(PIPE), EINVAL, ACTION_FALLBACK},
+};
+
+enum action error_action(enum call call, int error)
+{
+    for (size_t i = 0; i < sizeof actions / sizeof *actions; i++)
+        if ((actions[i].calls & (1 << call)) && actions[i].error == -error)
+            return actions[i].action;
+    return ACTION_FAIL;
+}
+
+/* Errnos that only the end which is written to has. */
+static const int sink_errors[] = {
+    EPIPE,       ENOSPC,       EDQUOT,      EFBIG,    ECONNRESET,   ECONNABORTED, ETIMEDOUT,
+    ENETDOWN,    ENETUNREACH,  ENETRESET,   EHOSTUNREACH, EHOSTDOWN, ENOBUFS,     EDESTADDRREQ,
+    ENOTCONN,    ECONNREFUSED, EROFS,       ETXTBSY,  EMSGSIZE,
+};
+
+static const enum sluice_side call_sides[CALL_COUNT] = {
+    [CALL_READ] = SLUICE_SIDE_SOURCE,       [CALL_WRITE] = SLUICE_SIDE_SINK,
+    [CALL_MAP] = SLUICE_SIDE_SOURCE,        [CALL_WRITE_MAPPED] = SLUICE_SIDE_SINK,
+    [CALL_SPLICE_IN] = SLUICE_SIDE_SOURCE,  [CALL_SPLICE_OUT] = SLUICE_SIDE_SINK,
+    [CALL_READ_BACK] = SLUICE_SIDE_PIPE,    [CALL_PIPE] = SLUICE_SIDE_PIPE,
+    [CALL_BUFFER] = SLUICE_SIDE_SETUP,
+    [CALL_READ_CACHED] = SLUICE_SIDE_SOURCE, [CALL_WRITE_CACHED] = SLUICE_SIDE_SINK,
+    /* one call, both ends: 0, and the errno has to tell */
+    [CALL_SENDFILE] = SLUICE_SIDE_SETUP,    [CALL_COPY_RANGE] = SLUICE_SIDE_SETUP,
+    [CALL_SPLICE] = SLUICE_SIDE_SETUP,
+};
+
+bool error_side(enum call call, int error, enum sluice_side *ret)
+{
+    *ret = call_sides[call];
+    if (call == CALL_WRITE_MAPPED && error == -EFAULT) {
+        *ret = SLUICE_SIDE_SOURCE; /* the page that could not be read is the source's */
+        return true;
+    }
+    if (*ret != SLUICE_SIDE_SETUP || call == CALL_BUFFER)
+        return true;
+    for (size_t i = 0; i < sizeof sink_errors / sizeof *sink_errors; i++)
+        if (sink_errors[i] == -error) {
+            *ret = SLUICE_SIDE_SINK;
+            return true;
+        }
+    return false;
+}

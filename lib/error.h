@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What an errno means. One table, here and nowhere else: for each call that moves bytes or prepares
+ * it, what to do about an errno, and whose it is. A method never looks at an errno itself.
+ */
+#ifndef SLUICE_ERROR_H
+#define SLUICE_ERROR_H
+
+#include <stdbool.h>
+
+#include "sluice.h"
+
+/* The calls of the methods, each the call of one leg: a row of the ledger. */
+enum call {
+    CALL_READ = 0,      /* read, pread, recv or recvmsg: source -> memory */
+    CALL_WRITE,         /* write, pwrite or send: memory -> sink */
+    CALL_MAP,           /* mmap of the source */
+    CALL_WRITE_MAPPED,  /* write, pwrite or send from the mapping */
+    CALL_SENDFILE,      /* source -> sink */
+    CALL_COPY_RANGE,    /* source -> sink */
+    CALL_SPLICE,        /* source -> sink, one of them the user's pipe */
+    CALL_SPLICE_IN,     /* source -> private pipe */
+    CALL_SPLICE_OUT,    /* private pipe -> sink */
+    CALL_READ_BACK,     /* private pipe -> memory, after splicing out of it has failed */
+    CALL_PIPE,          /* pipe2: getting a private pipe */
+    CALL_BUFFER,        /* getting memory */
+    CALL_READ_CACHED,   /* CALL_READ and CALL_WRITE, after O_DIRECT was left: rows of their own */
+    CALL_WRITE_CACHED,
+    CALL_COUNT,
+};
+
+enum action {
+    ACTION_FAIL = 0, /* the transfer ends with this error */
+    ACTION_AGAIN,    /* the same call again, after a look at the cancel */
+    ACTION_WAIT,     /* a side is not ready */
+    ACTION_FALLBACK, /* the next method goes on at this byte */
+    ACTION_BUFFERED, /* the same method goes on, without O_DIRECT; if the end has none, it fails */
+};
+
+/* What to do about `error` (negative) from `call`. */
+enum action error_action(enum call call, int error);
+
+/* Whose error it is, for calls that touch both ends; false if the errno alone does not tell. */
+bool error_side(enum call call, int error, enum sluice_side *ret);
+
+const char *call_name(enum call call);
+enum sluice_method call_method(enum call call);
+
+#endif

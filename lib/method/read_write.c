@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * read-write: through memory, the way that serves every pair and the baseline of all others.
+ *
+ * Sockets are read by recv and written by send, which never wait when told so and raise no SIGPIPE.
+ * Datagrams are taken and sent whole. The buffer is page-aligned, as O_DIRECT wants it.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "../sys.h"
+#include "../transfer.h"
+
+enum {
+    BUFFER_SIZE = 256 << 10,
+    /* Longer than any datagram: UNIX ones are bound by twice wmem_max (212,992 by default). */
+    MESSAGE_SIZE = 512 << 10,
+    ALIGNMENT = 4096,
+};
+
+/* What a stream is cut into for a datagram sink: fits an Ethernet frame, or any UNIX socket. */
+enum { UDP_MESSAGE = 1400, UNIX_MESSAGE = 65536 };
+
+static int buffer_get(struct sluice_transfer *transfer)
+{
+    struct buffer *buffer = &transfer->buffer;
+    size_t size = transfer->options.chunk > BUFFER_SIZE ? transfer->options.chunk : BUFFER_SIZE;
+
+    if (buffer->bytes)
+        return 0;
+    if (transfer->in.endpoint->medium == MEDIUM_MESSAGE)
+        size = MESSAGE_SIZE;
+    /* One byte more than expected: a read that comes back short is the end, seen in one call less
+     * on a file that has not grown. */
+    while (size > ALIGNMENT && size / 2 > transfer->expected)
+        size /= 2;
+    void *bytes = NULL;
+    if (posix_memalign(&bytes, ALIGNMENT, size) != 0)
+        return -ENOMEM;
+    *buffer = (struct buffer){.bytes = bytes, .capacity = size};
+    return 0;
+}
+
+static ssize_t read_message(struct side *in, struct buffer *buffer, int flags)
+{
+    struct iovec iov = {.iov_base = buffer->bytes, .iov_len = buffer->capacity};
+    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+    const ssize_t value = sys_recvmsg(in->fd, &message, flags);
+    if (value > 0 && (message.msg_flags & MSG_TRUNC))
+        return -EMSGSIZE; /* never silently: its rest is lost */
+    return value;
+}
+
+/* A seqpacket socket says 0 for an empty packet and for the end alike; the end has hung up. */
+static bool message_end(struct side *in)
+{
+    struct pollfd poll = {.fd = in->fd, .events = POLLRDHUP};
+    const struct timespec now = {0};
+    return in->endpoint->type == SOCK_SEQPACKET && sys_poll(&poll, 1, &now) > 0 &&
+           (poll.revents & (POLLRDHUP | POLLHUP));
+}
+
+static struct move fill_message(struct sluice_transfer *transfer, int flags)
+{
+    struct buffer *buffer = &transfer->buffer;
+    const ssize_t value = read_message(&transfer->in, buffer, flags);
+    struct move move = {.call = CALL_READ, .value = value};
+
+    move.message = value > 0 || (value == 0 && !message_end(&transfer->in));
+    if (move.message) {
+        buffer->start = 0;
+        buffer->end = (size_t)value;
+        buffer->message = true;
+    }
+    return move;
+}
+
+static ssize_t read_some(struct sluice_transfer *transfer, void *into, size_t length)
+{
+    struct side *in = &transfer->in;
+
+    if (in->endpoint->medium & MEDIA_SOCKETS)
+        return sys_recv(in->fd, into, length, transfer->may_wait ? 0 : MSG_DONTWAIT);
+    if (!in->has_offset)
+        return sys_read(in->fd, into, length);
+    const ssize_t value = sys_pread(in->fd, into, length, in->offset);
+    if (value > 0)
+        in->offset += value;
+    return value;
+}
+
+static struct move memory_fill(struct sluice_transfer *transfer, size_t want)
+{
+    struct buffer *buffer = &transfer->buffer;
+
+    const int error = buffer_get(transfer);
+    if (error < 0)
+        return (struct move){.call = CALL_BUFFER, .value = error};
+    if (transfer->in.endpoint->medium == MEDIUM_MESSAGE)
+        return fill_message(transfer, transfer->may_wait ? 0 : MSG_DONTWAIT);
+    if (want > buffer->capacity - buffer->end)
+        want = buffer->capacity - buffer->end;
+    const ssize_t value = read_some(transfer, buffer->bytes + buffer->end, want);
+    if (value > 0)
+        buffer->end += (size_t)value;
+    return (struct move){.call = CALL_READ, .value = value};
+}
+
+static bool memory_has_room(struct sluice_transfer *transfer)
+{
+    const struct buffer *buffer = &transfer->buffer;
+    if (transfer->in.endpoint->medium == MEDIUM_MESSAGE)
+        return buffer->start == buffer->end && !buffer->message;
+    return !buffer->bytes || buffer->end < buffer->capacity;
+}
+
+ssize_t memory_write(struct sluice_transfer *transfer, const void *from, size_t length)
+{
+    struct side *out = &transfer->out;
+
+    if (out->endpoint->medium & MEDIA_SOCKETS)
+        return sys_send(out->fd, from, length,
+                        MSG_NOSIGNAL | (transfer->may_wait ? 0 : MSG_DONTWAIT));
+    if (!transfer->may_wait && length > side_bound(out))
+        length = side_bound(out);
+    if (!out->has_offset)
+        return sys_write(out->fd, from, length);
+    const ssize_t value = sys_pwrite(out->fd, from, length, out->offset);
+    if (value > 0)
+        out->offset += value;
+    return value;
+}
+
+/* How much of what is parked goes into one message, for a sink that has messages. */
+static size_t message_length(const struct sluice_transfer *transfer, size_t length)
+{
+    size_t most = transfer->options.chunk;
+    if (!most)
+        most = transfer->out.endpoint->family == AF_UNIX ? UNIX_MESSAGE : UDP_MESSAGE;
+    return transfer->buffer.message || length < most ? length : most;
+}
+
+struct move memory_drain(struct sluice_transfer *transfer)
+{
+    struct buffer *buffer = &transfer->buffer;
+    const bool messages = transfer->out.endpoint->medium == MEDIUM_MESSAGE;
+    size_t length = buffer->end - buffer->start;
+
+    if (messages)
+        length = message_length(transfer, length);
+    ssize_t value = 0;
+    if (length > 0 || messages) /* an empty datagram becomes nothing in a byte stream */
+        value = memory_write(transfer, buffer->bytes + buffer->start, length);
+    struct move move = {.call = CALL_WRITE, .value = value, .message = buffer->message};
+    if (value >= 0) {
+        buffer->start += (size_t)value;
+        if (buffer->start == buffer->end) {
+            buffer->start = buffer->end = 0;
+            buffer->message = false;
+        }
+    }
+    return move;
+}
+
+struct move memory_read_back(struct sluice_transfer *transfer)
+{
+    struct buffer *buffer = &transfer->buffer;
+    const int error = buffer_get(transfer);
+    if (error < 0)
+        return (struct move){.call = CALL_BUFFER, .value = error};
+    size_t length = buffer->capacity;
+    if (length > transfer->pipe->parked)
+        length = transfer->pipe->parked;
+    const ssize_t value = sys_read(transfer->pipe->read_end, buffer->bytes, length);
+    if (value > 0) {
+        transfer->pipe->parked -= (uint64_t)value;
+        buffer->start = 0;
+        buffer->end = (size_t)value;
+    }
+    return (struct move){.call = CALL_READ_BACK, .value = value};
+}
+
+const struct method method_read_write = {
+    .id = SLUICE_METHOD_READ_WRITE,
+    .chunk = BUFFER_SIZE,
+    .fill = memory_fill,
+    .has_room = memory_has_room,
+};

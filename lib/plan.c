@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The tables that the plan is made of, in the order in which they are asked:
+ *   hops     what it costs to get from a medium into a pipe, out of one, into memory, out of it
+ *   rules    what makes a method impossible for a pair, with the reason that is shown
+ *   orders   which method is the best for a pair of media, by measurement
+ */
+#include "plan.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "context.h"
+#include "options.h"
+
+#define COUNT(table) (sizeof(table) / sizeof *(table))
+
+#define MEDIA_CACHED (MEDIUM_FILE | MEDIUM_REMOTE | MEDIUM_BLOCK)
+#define MEDIA_MAPPABLE (MEDIA_CACHED | MEDIUM_DIRECT)
+#define MEDIA_DEVICES (MEDIUM_TERMINAL | MEDIUM_CHAR)
+#define MEDIA_ALL 0x7fffffff
+
+/* ---- hops ---- */
+
+struct hop {
+    int media;
+    enum sluice_class class_;
+    const char *path;
+};
+
+/* splice(2) into a pipe. Verified by aliasing on Linux 6.18; older kernels since 5.10 the same. */
+static const struct hop hops_into_pipe[] = {
+    {MEDIA_CACHED, SLUICE_CLASS_REFERENCE, "filemap_splice_read"},
+    {MEDIUM_DIRECT, SLUICE_CLASS_DMA, "copy_splice_read"},
+    {MEDIUM_PIPE, SLUICE_CLASS_REFERENCE, "splice_pipe_to_pipe"},
+    {MEDIUM_STREAM, SLUICE_CLASS_REFERENCE, "skb_splice_bits"},
+    {MEDIA_ALL, SLUICE_CLASS_KERNEL_COPY, "copy_splice_read"},
+};
+
+/* splice(2) out of a pipe. Into a file it is always a copy: F_MOVE has no effect. */
+static const struct hop hops_out_of_pipe[] = {
+    {MEDIA_CACHED | MEDIUM_PSEUDO, SLUICE_CLASS_KERNEL_COPY, "iter_file_splice_write"},
+    {MEDIUM_DIRECT, SLUICE_CLASS_DMA, "iter_file_splice_write"},
+    {MEDIUM_PIPE, SLUICE_CLASS_REFERENCE, "splice_pipe_to_pipe"},
+    {MEDIUM_STREAM, SLUICE_CLASS_REFERENCE, "splice_to_socket"},
+    {MEDIUM_NULL | MEDIUM_ZERO, SLUICE_CLASS_REFERENCE, "splice_write_null"},
+    {MEDIUM_SOCKET, SLUICE_CLASS_KERNEL_COPY, "splice_to_socket"},
+    {MEDIA_ALL, SLUICE_CLASS_KERNEL_COPY, "iter_file_splice_write"},
+};
+
+static const struct hop hops_into_memory[] = {
+    {MEDIUM_DIRECT, SLUICE_CLASS_DMA, "iomap_dio_rw"},
+    {MEDIA_CACHED, SLUICE_CLASS_USER_COPY, "filemap_read"},
+    {MEDIUM_PIPE, SLUICE_CLASS_USER_COPY, "anon_pipe_read"},
+    {MEDIUM_STREAM | MEDIUM_SOCKET | MEDIUM_MESSAGE, SLUICE_CLASS_USER_COPY, "sock_recvmsg"},
+    {MEDIA_ALL, SLUICE_CLASS_USER_COPY, "vfs_read"},
+};
+
+static const struct hop hops_out_of_memory[] = {
+    {MEDIUM_DIRECT, SLUICE_CLASS_DMA, "iomap_dio_rw"},
+    {MEDIA_CACHED, SLUICE_CLASS_USER_COPY, "generic_perform_write"},
+    {MEDIUM_PIPE, SLUICE_CLASS_USER_COPY, "anon_pipe_write"},
+    {MEDIUM_STREAM | MEDIUM_SOCKET | MEDIUM_MESSAGE, SLUICE_CLASS_USER_COPY, "sock_sendmsg"},
+    /* The device looks at the length and not at the bytes. */
+    {MEDIUM_NULL | MEDIUM_ZERO, SLUICE_CLASS_REFERENCE, "write_null"},
+    {MEDIA_ALL, SLUICE_CLASS_USER_COPY, "vfs_write"},
+};
+
+static const struct hop *hop_of(const struct hop *table, enum medium medium)
+{
+    while (!(table->media & (int)medium))
+        table++; /* the last row serves all */
+    return table;
+}
+
+unsigned class_copies(enum sluice_class class_)
+{
+    return class_ == SLUICE_CLASS_KERNEL_COPY || class_ == SLUICE_CLASS_USER_COPY;
+}
+
+bool class_allowed(enum sluice_class class_, enum sluice_require require)
+{
+    switch (require) {
+    case SLUICE_REQUIRE_ZERO_COPY:
+        return class_copies(class_) == 0;
+    case SLUICE_REQUIRE_NO_USER_COPY:
+        return class_ != SLUICE_CLASS_USER_COPY;
+    default:
+        return true;
+    }
+}
+
+/* ---- legs ---- */
+
+static struct sluice_leg leg_make(const char *from, const char *to, const char *call,
+                                  const struct hop *hop)
+{
+    return (struct sluice_leg){.from = from,
+                               .to = to,
+                               .call = call,
+                               .path = hop->path,
+                               .class_ = hop->class_,
+                               .known = SLUICE_EXPECTED};
+}
+
+/* NULL stands for the private pipe. */
+struct sluice_leg plan_leg_splice(const struct sluice_endpoint *from,
+                                  const struct sluice_endpoint *to)
+{
+    const bool out = from == NULL || (from->medium == MEDIUM_PIPE && to != NULL);
+    const struct hop *hop = out ? hop_of(hops_out_of_pipe, to->medium)
+                                : hop_of(hops_into_pipe, from->medium);
+    return leg_make(from ? from->name : "pipe", to ? to->name : "pipe", "splice", hop);
+}
+
+struct sluice_leg plan_leg_read(const struct sluice_endpoint *from)
+{
+    const char *call = from->medium & MEDIUM_MESSAGE                     ? "recvmsg"
+                       : from->medium & (MEDIUM_STREAM | MEDIUM_SOCKET) ? "recv"
+                                                                        : "read";
+    return leg_make(from->name, "user", call, hop_of(hops_into_memory, from->medium));
+}
+
+struct sluice_leg plan_leg_write(const struct sluice_endpoint *to)
+{
+    const char *call = to->medium & MEDIA_SOCKETS ? "send" : "write";
+    return leg_make("user", to->name, call, hop_of(hops_out_of_memory, to->medium));
+}
+
+/* sendfile(2) is splice through a pipe that belongs to the task: one call, and the classes of both
+ * hops summed, which never are copies both. */
+static struct sluice_leg leg_sendfile(const struct sluice_endpoint *source,
+                                      const struct sluice_endpoint *sink)
+{
+    const struct hop *in = hop_of(hops_into_pipe, source->medium);
+    const struct hop *out = hop_of(hops_out_of_pipe, sink->medium);
+    struct sluice_leg leg = leg_make(source->name, sink->name, "sendfile", in);
+
+    if (sink->medium == MEDIUM_PIPE) /* the pipe is the sink's own */
+        return leg;
+    if (!class_copies(in->class_))
+        leg.class_ = out->class_;
+    leg.path_out = out->path;
+    return leg;
+}
+
+static struct sluice_leg leg_copy_range(const struct sluice_endpoint *source,
+                                        const struct sluice_endpoint *sink)
+{
+    static const struct hop hop = {0, SLUICE_CLASS_KERNEL_COPY, "splice_copy_file_range"};
+    return leg_make(source->name, sink->name, "copy_file_range", &hop);
+}
+
+enum splice_route plan_splice_route(const struct sluice_endpoint *source,
+                                    const struct sluice_endpoint *sink)
+{
+    /* A user's pipe meets in one call only what cannot wait: another pipe, a file of a local file
+     * system, or a device that drops all. splice holds the pipe's mutex while it waits on the other
+     * side, and everybody else who touches that pipe would hang beyond SIGKILL. */
+    if (sink->medium == MEDIUM_PIPE && (source->medium & (MEDIUM_FILE | MEDIUM_PIPE)))
+        return SPLICE_STRAIGHT;
+    if (source->medium == MEDIUM_PIPE && (sink->medium & (MEDIUM_NULL | MEDIUM_ZERO)))
+        return SPLICE_STRAIGHT;
+    return SPLICE_THROUGH_PIPE;
+}
+
+static void fill_legs(struct sluice_candidate *candidate, const struct sluice_endpoint *source,
+                      const struct sluice_endpoint *sink)
+{
+    static const struct hop map = {0, SLUICE_CLASS_MAP, "filemap_map_pages"};
+
+    candidate->legs = 1;
+    switch (candidate->method) {
+    case SLUICE_METHOD_COPY_RANGE:
+        candidate->leg[0] = leg_copy_range(source, sink);
+        break;
+    case SLUICE_METHOD_SENDFILE:
+        candidate->leg[0] = leg_sendfile(source, sink);
+        break;
+    case SLUICE_METHOD_SPLICE:
+        if (plan_splice_route(source, sink) == SPLICE_STRAIGHT) {
+            candidate->leg[0] = plan_leg_splice(source, sink);
+        } else {
+            candidate->leg[0] = plan_leg_splice(source, NULL);
+            candidate->leg[1] = plan_leg_splice(NULL, sink);
+            candidate->legs = 2;
+        }
+        break;
+    case SLUICE_METHOD_MMAP_WRITE:
+        candidate->leg[0] = leg_make(source->name, "user", "mmap", &map);
+        candidate->leg[1] = plan_leg_write(sink);
+        candidate->legs = 2;
+        break;
+    case SLUICE_METHOD_READ_WRITE:
+        candidate->leg[0] = plan_leg_read(source);
+        candidate->leg[1] = plan_leg_write(sink);
+        candidate->legs = 2;
+        break;
+    default:
+        candidate->legs = 0;
+        break;
+    }
+    for (unsigned i = 0; i < candidate->legs; i++)
+        candidate->copies += class_copies(candidate->leg[i].class_);
+}
+
+/* ---- rules ---- */
+
+struct pair {
+    const struct sluice_endpoint *source, *sink;
+    const struct sluice_options *options;
+};
+
+#define METHOD(name) (1 << SLUICE_METHOD_##name)
+#define METHODS_ALL 0xffff
+#define METHODS_SPLICING (METHOD(SPLICE) | METHOD(SENDFILE))
+
+/* Two mounts of one of these can share what copy_file_range needs though st_dev differs. */
+static bool may_cross_devices(const struct pair *pair)
+{
+    static const char *const names[] = {"btrfs", "nfs", "cifs", "smb2", "ceph"};
+    if (strcmp(pair->source->name, pair->sink->name) != 0)
+        return false;
+    for (size_t i = 0; i < COUNT(names); i++)
+        if (strcmp(names[i], pair->source->name) == 0)
+            return true;
+    return false;
+}
+
+static bool across_file_systems(const struct pair *pair)
+{
+    const bool known = pair->source->device && pair->sink->device;
+    return known ? pair->source->device != pair->sink->device && !may_cross_devices(pair)
+                 : strcmp(pair->source->name, pair->sink->name) != 0;
+}
+
+static bool sink_appends(const struct pair *pair)
+{
+    return (pair->sink->flags & O_APPEND) != 0 && (pair->sink->medium & MEDIA_SEEKABLE) != 0;
+}
+
+static bool sink_device_appends(const struct pair *pair)
+{
+    return (pair->sink->flags & O_APPEND) != 0;
+}
+
+static bool sink_offset_given(const struct pair *pair)
+{
+    return (pair->options->flags & SLUICE_SINK_OFFSET) != 0;
+}
+
+/* sendfile would read a file that can wait (FUSE, a network) while it holds the user's pipe. */
+static bool remote_into_pipe(const struct pair *pair)
+{
+    return pair->sink->medium == MEDIUM_PIPE && pair->source->medium == MEDIUM_REMOTE;
+}
+
+static bool datagrams_from_stream(const struct pair *pair)
+{
+    return pair->sink->medium == MEDIUM_MESSAGE;
+}
+
+/* A rule rules its methods out if source and sink are in these sets, and the test, if there is one,
+ * is true. The first that fits is the reason shown. */
+static const struct rule {
+    int methods;
+    int source, sink;
+    bool (*test)(const struct pair *);
+    const char *reason;
+} rules[] = {
+    {METHOD(REFLINK) | METHOD(DIRECT), MEDIA_ALL, MEDIA_ALL, NULL, "not in this version"},
+    {METHODS_ALL, MEDIUM_OTHER, MEDIA_ALL, NULL, "source is nothing that bytes come from"},
+    {METHODS_ALL, MEDIA_ALL, MEDIUM_OTHER, NULL, "sink is nothing that bytes go to"},
+
+    {METHOD(COPY_RANGE), ~MEDIA_SEEKABLE, MEDIA_ALL, NULL, "source is not a file"},
+    {METHOD(COPY_RANGE), MEDIA_ALL, ~MEDIA_SEEKABLE, NULL, "sink is not a file"},
+    {METHOD(COPY_RANGE), MEDIUM_BLOCK, MEDIA_ALL, NULL, "source is a block device"},
+    {METHOD(COPY_RANGE), MEDIA_ALL, MEDIUM_BLOCK, NULL, "sink is a block device"},
+    {METHOD(COPY_RANGE), MEDIUM_PSEUDO, MEDIA_ALL, NULL,
+     "source is made while it is read: its size says nothing"},
+    {METHOD(COPY_RANGE), MEDIA_ALL, MEDIUM_PSEUDO, NULL, "sink takes whole writes only"},
+    {METHOD(COPY_RANGE), MEDIA_ALL, MEDIA_ALL, sink_appends, "sink is O_APPEND (EBADF)"},
+    {METHOD(COPY_RANGE), MEDIA_ALL, MEDIA_ALL, across_file_systems,
+     "source and sink are on different file systems (EXDEV)"},
+
+    {METHODS_SPLICING | METHOD(MMAP_WRITE), MEDIUM_MESSAGE, MEDIA_ALL, NULL,
+     "a datagram longer than the call would lose its rest: only recvmsg keeps it whole"},
+    {METHODS_SPLICING, MEDIUM_NULL, MEDIA_ALL, NULL, "source /dev/null cannot be spliced (EINVAL)"},
+    {METHODS_SPLICING, MEDIA_ALL, MEDIUM_MESSAGE, datagrams_from_stream,
+     "sink is a datagram socket: splice cuts messages at its own pieces"},
+    {METHODS_SPLICING, MEDIA_ALL, MEDIUM_PSEUDO, NULL, "sink takes whole writes only"},
+    {METHODS_SPLICING, MEDIA_ALL, MEDIA_ALL, sink_device_appends, "sink is O_APPEND (EINVAL)"},
+
+    {METHOD(SENDFILE), ~(MEDIA_SEEKABLE | MEDIUM_ZERO), MEDIA_ALL, NULL,
+     "source has no offset (EINVAL)"},
+    {METHOD(SENDFILE), MEDIA_ALL, MEDIA_ALL, sink_offset_given,
+     "sendfile has no sink offset"},
+    {METHOD(SENDFILE), MEDIA_ALL, MEDIA_ALL, remote_into_pipe,
+     "a read that waits would hold the sink's pipe"},
+
+    {METHOD(MMAP_WRITE), MEDIUM_PSEUDO, MEDIA_ALL, NULL, "source cannot be mapped"},
+    {METHOD(MMAP_WRITE), ~MEDIA_MAPPABLE, MEDIA_ALL, NULL, "source cannot be mapped"},
+};
+
+static const char *ruled_out(enum sluice_method method, const struct pair *pair)
+{
+    for (const struct rule *rule = rules; rule < rules + COUNT(rules); rule++)
+        if ((rule->methods & (1 << method)) && (rule->source & (int)pair->source->medium) &&
+            (rule->sink & (int)pair->sink->medium) && (!rule->test || rule->test(pair)))
+            return rule->reason;
+    return NULL;
+}
+
+static const char *ruled_out_by_policy(const struct sluice_candidate *candidate,
+                                       const struct sluice_options *options)
+{
+    if (options->method != SLUICE_METHOD_AUTO && options->method != candidate->method)
+        return "another method was asked for";
+    for (unsigned i = 0; i < candidate->legs; i++)
+        if (!class_allowed(candidate->leg[i].class_, options->require))
+            return options->require == SLUICE_REQUIRE_ZERO_COPY
+                       ? "it copies, and zero-copy is required"
+                       : "it copies through user memory, and no-user-copy is required";
+    return NULL;
+}
+
+/* ---- orders ---- */
+
+#define ORDER_LENGTH 5
+#define FILES (MEDIA_CACHED | MEDIUM_DIRECT)
+
+/* By measurement (docs/benchmarks.md): CPU per byte, then throughput. The first row that has the
+ * pair and whose bound is not exceeded is taken. */
+static const struct order {
+    int source, sink;
+    uint64_t at_most; /* bytes to be moved, where known; 0: any number */
+    enum sluice_method method[ORDER_LENGTH];
+    const char *why;
+} orders[] = {
+    {FILES, FILES, 32768,
+     {SLUICE_METHOD_READ_WRITE, SLUICE_METHOD_COPY_RANGE, SLUICE_METHOD_MMAP_WRITE,
+      SLUICE_METHOD_SENDFILE, SLUICE_METHOD_SPLICE},
+     "so little is moved soonest by one read and one write"},
+    {MEDIA_ALL, MEDIA_ALL, 4096,
+     {SLUICE_METHOD_READ_WRITE, SLUICE_METHOD_SENDFILE, SLUICE_METHOD_SPLICE,
+      SLUICE_METHOD_COPY_RANGE, SLUICE_METHOD_MMAP_WRITE},
+     "so little is moved soonest by one read and one write"},
+    {FILES, MEDIUM_STREAM | MEDIUM_SOCKET, 0,
+     {SLUICE_METHOD_SENDFILE, SLUICE_METHOD_SPLICE, SLUICE_METHOD_MMAP_WRITE,
+      SLUICE_METHOD_READ_WRITE},
+     "fewest copies; half of splice's calls"},
+    {FILES, MEDIUM_PIPE, 0,
+     {SLUICE_METHOD_SPLICE, SLUICE_METHOD_SENDFILE, SLUICE_METHOD_READ_WRITE,
+      SLUICE_METHOD_MMAP_WRITE},
+     "fewest copies; one call, and it never waits holding the pipe"},
+    {FILES, FILES, 0,
+     {SLUICE_METHOD_COPY_RANGE, SLUICE_METHOD_MMAP_WRITE, SLUICE_METHOD_SENDFILE,
+      SLUICE_METHOD_SPLICE, SLUICE_METHOD_READ_WRITE},
+     "one copy, one call"},
+    {MEDIUM_PIPE | MEDIUM_STREAM, MEDIA_ALL, 0,
+     {SLUICE_METHOD_SPLICE, SLUICE_METHOD_READ_WRITE},
+     "fewest copies"},
+    {FILES, MEDIA_ALL, 0,
+     {SLUICE_METHOD_SENDFILE, SLUICE_METHOD_SPLICE, SLUICE_METHOD_MMAP_WRITE,
+      SLUICE_METHOD_READ_WRITE},
+     "fewest copies"},
+    {MEDIA_ALL, MEDIA_ALL, 0,
+     {SLUICE_METHOD_READ_WRITE, SLUICE_METHOD_SENDFILE, SLUICE_METHOD_SPLICE,
+      SLUICE_METHOD_MMAP_WRITE, SLUICE_METHOD_COPY_RANGE},
+     "no method has fewer copies and fewer calls"},
+};
+
+static const struct order *order_of(const struct pair *pair, uint64_t expected)
+{
+    const struct order *order = orders;
+    while (!((order->source & (int)pair->source->medium) &&
+             (order->sink & (int)pair->sink->medium) &&
+             (order->at_most == 0 || expected <= order->at_most)))
+        order++; /* the last row serves all */
+    return order;
+}
+
+/* The methods in the order's order, then those it does not name. */
+static unsigned ranked(const struct order *order, enum sluice_method ret[SLUICE_METHOD_COUNT])
+{
+    unsigned count = 0;
+    int seen = METHOD(AUTO);
+
+    for (unsigned i = 0; i < ORDER_LENGTH && order->method[i] != SLUICE_METHOD_AUTO; i++) {
+        ret[count++] = order->method[i];
+        seen |= 1 << order->method[i];
+    }
+    for (int method = SLUICE_METHOD_COUNT - 1; method > SLUICE_METHOD_AUTO; method--)
+        if (!(seen & (1 << method)))
+            ret[count++] = (enum sluice_method)method;
+    return count;
+}
+
+void plan_make(struct sluice_plan *plan, const struct sluice_endpoint *source,
+               const struct sluice_endpoint *sink, const struct sluice_options *options,
+               uint64_t expected)
+{
+    const struct pair pair = {source, sink, options};
+    const struct order *order = order_of(&pair, expected);
+    enum sluice_method methods[SLUICE_METHOD_COUNT];
+    struct sluice_candidate refused[SLUICE_METHOD_COUNT];
+    unsigned refusals = 0;
+    const unsigned count = ranked(order, methods);
+
+    memset(plan, 0, sizeof *plan);
+    plan->fewest = 2;
+    for (unsigned i = 0; i < count; i++) {
+        struct sluice_candidate candidate = {.size = sizeof candidate, .method = methods[i]};
+        candidate.ruled_out = ruled_out(methods[i], &pair);
+        if (!candidate.ruled_out) {
+            fill_legs(&candidate, source, sink);
+            if (candidate.copies < plan->fewest)
+                plan->fewest = candidate.copies;
+            candidate.ruled_out = ruled_out_by_policy(&candidate, options);
+        }
+        if (candidate.ruled_out) {
+            refused[refusals++] = candidate;
+            continue;
+        }
+        candidate.why = options->method != SLUICE_METHOD_AUTO ? "asked for by name"
+                        : plan->usable == 0                   ? order->why
+                                                              : "serves if those above fail";
+        plan->candidate[plan->usable++] = candidate;
+    }
+    memcpy(plan->candidate + plan->usable, refused, refusals * sizeof *refused);
+    plan->count = plan->usable + refusals;
+}
+
+/* ---- the public face ---- */
+
+int sluice_plan_new(sluice_context *context, const sluice_endpoint *source,
+                    const sluice_endpoint *sink, const struct sluice_options *options,
+                    sluice_plan **ret)
+{
+    struct sluice_options own;
+
+    (void)context;
+    const int error = options_read(&own, options);
+    if (error < 0)
+        return error;
+    struct sluice_plan *plan = malloc(sizeof *plan);
+    if (!plan)
+        return -ENOMEM;
+    plan_make(plan, source, sink, &own, options_expected(&own, source));
+    *ret = plan;
+    return 0;
+}
+
+void sluice_plan_free(sluice_plan *plan)
+{
+    free(plan);
+}
+
+unsigned sluice_plan_count(const sluice_plan *plan)
+{
+    return plan->count;
+}
+
+unsigned sluice_plan_usable(const sluice_plan *plan)
+{
+    return plan->usable;
+}
+
+int sluice_plan_candidate(const sluice_plan *plan, unsigned index, struct sluice_candidate *ret)
+{
+    if (index >= plan->count)
+        return -ERANGE;
+    return SIZED_COPY(ret, plan->candidate[index]);
+}
+
+unsigned sluice_plan_fewest_copies(const sluice_plan *plan)
+{
+    return plan->fewest;
+}

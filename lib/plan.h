@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The plan: which methods can serve a pair of endpoints, best first, and why the others cannot.
+ * All of it is data (plan.c); a transfer walks down the list when a method falls away.
+ */
+#ifndef SLUICE_PLAN_H
+#define SLUICE_PLAN_H
+
+#include <stdbool.h>
+
+#include "endpoint.h"
+
+/* How splice gets from source to sink. */
+enum splice_route {
+    SPLICE_THROUGH_PIPE = 0, /* two calls, a private pipe between them */
+    SPLICE_STRAIGHT,         /* one call: one end is the user's pipe, and nobody can be held up */
+};
+
+struct sluice_plan {
+    unsigned count, usable;
+    unsigned fewest;
+    struct sluice_candidate candidate[SLUICE_METHOD_COUNT - 1];
+};
+
+/* How much is to be moved, where that is known: the size of a regular file decides whether the
+ * machinery pays. UINT64_MAX: unknown. */
+void plan_make(struct sluice_plan *plan, const struct sluice_endpoint *source,
+               const struct sluice_endpoint *sink, const struct sluice_options *options,
+               uint64_t expected);
+
+enum splice_route plan_splice_route(const struct sluice_endpoint *source,
+                                    const struct sluice_endpoint *sink);
+
+/* One hop of a method, as it is expected to go. `via_user` legs have user memory at one end. */
+struct sluice_leg plan_leg_splice(const struct sluice_endpoint *from,
+                                  const struct sluice_endpoint *to);
+struct sluice_leg plan_leg_read(const struct sluice_endpoint *from);
+struct sluice_leg plan_leg_write(const struct sluice_endpoint *to);
+
+/* CPU copies per byte of a leg of this class. */
+unsigned class_copies(enum sluice_class class_);
+
+/* Whether a leg may be used under this requirement. */
+bool class_allowed(enum sluice_class class_, enum sluice_require require);
+
+#endif

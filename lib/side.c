@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+#include "side.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "sys.h"
+
+enum {
+    /* A pipe says POLLOUT while one slot is free, and one slot takes a page. */
+    PIPE_SURE = 4096,
+    /* The least that a terminal's ring holds when it says POLLOUT (seen: 16 KiB blocked). */
+    TERMINAL_SURE = 512,
+    /* A stream socket says POLLOUT while its queue is below its bound, and asks for the bound only
+     * before each buffer it allocates: a page goes in one. */
+    SOCKET_SURE = 4096,
+};
+
+void side_init(struct side *side, enum sluice_side which, struct sluice_endpoint *endpoint,
+               bool offset_given, uint64_t offset)
+{
+    *side = (struct side){
+        .endpoint = endpoint,
+        .which = which,
+        .fd = endpoint->fd,
+        .reopened = -1,
+        .has_offset = offset_given,
+        .offset = (int64_t)offset,
+        .never_waits = (endpoint->flags & O_NONBLOCK) || (endpoint->medium & MEDIA_ALWAYS_READY),
+    };
+}
+
+void side_stop_waiting(struct side *side)
+{
+    const struct sluice_endpoint *endpoint = side->endpoint;
+
+    if (side->never_waits || side->reopened >= 0 ||
+        !(endpoint->medium & (MEDIUM_PIPE | MEDIUM_TERMINAL | MEDIUM_CHAR)))
+        return;
+    const int access = side->which == SLUICE_SIDE_SOURCE ? O_RDONLY : O_WRONLY;
+    const int fd = endpoint_reopen(endpoint, access | O_NONBLOCK | (endpoint->flags & O_APPEND));
+    if (fd < 0)
+        return;
+    side->fd = side->reopened = fd;
+    side->never_waits = true;
+}
+
+bool side_poll(struct side *side, uint64_t *polls)
+{
+    const short events = side->which == SLUICE_SIDE_SOURCE ? POLLIN : POLLOUT;
+    struct pollfd poll = {.fd = side->fd, .events = events};
+    const struct timespec now = {0};
+
+    (*polls)++;
+    const int ready = sys_poll(&poll, 1, &now);
+    /* POLLERR and POLLHUP are ready too: the call itself will say what is the matter. */
+    side->blocked = ready == 0;
+    return !side->blocked;
+}
+
+bool side_ready(struct side *side, uint64_t *polls)
+{
+    return side->never_waits || side_poll(side, polls);
+}
+
+size_t side_bound(const struct side *side)
+{
+    if (side->never_waits)
+        return SIZE_MAX;
+    switch (side->endpoint->medium) {
+    case MEDIUM_PIPE:
+        return PIPE_SURE;
+    case MEDIUM_TERMINAL:
+    case MEDIUM_CHAR:
+        return TERMINAL_SURE;
+    default:
+        return SOCKET_SURE;
+    }
+}
+
+int side_take_offset(struct side *side)
+{
+    if (side->has_offset || !(side->endpoint->medium & MEDIA_SEEKABLE))
+        return 0;
+    const int64_t offset = sys_lseek(side->fd, 0, SEEK_CUR);
+    if (offset < 0)
+        return (int)offset;
+    side->offset = offset;
+    side->has_offset = side->restore = true;
+    return 0;
+}
+
+int side_leave_direct(struct side *side)
+{
+    struct sluice_endpoint *endpoint = side->endpoint;
+    if (endpoint->medium != MEDIUM_DIRECT || side->reopened >= 0)
+        return -EINVAL;
+    int error = side_take_offset(side);
+    if (error < 0)
+        return error;
+    const int access = side->which == SLUICE_SIDE_SOURCE ? O_RDONLY : O_WRONLY;
+    const int fd = endpoint_reopen(endpoint, access);
+    if (fd < 0)
+        return fd;
+    side->fd = side->reopened = fd;
+    side->left_direct = true;
+    return 0;
+}
+
+int side_untake(struct side *side, uint64_t bytes)
+{
+    if (!(side->endpoint->medium & MEDIA_SEEKABLE))
+        return -ESPIPE;
+    if (side->has_offset) {
+        side->offset -= (int64_t)bytes;
+        return 0;
+    }
+    const int64_t offset = sys_lseek(side->fd, -(int64_t)bytes, SEEK_CUR);
+    return offset < 0 ? (int)offset : 0;
+}
+
+void side_finish(struct side *side)
+{
+    if (side->restore)
+        sys_lseek(side->endpoint->fd, side->offset, SEEK_SET);
+    side->restore = false;
+    if (side->reopened >= 0)
+        sys_close(side->reopened);
+    side->reopened = -1;
+    side->fd = side->endpoint->fd;
+}
+
+uint64_t side_position(const struct side *side)
+{
+    if (side->has_offset)
+        return (uint64_t)side->offset;
+    if (!(side->endpoint->medium & MEDIA_SEEKABLE))
+        return 0;
+    const int64_t offset = sys_lseek(side->fd, 0, SEEK_CUR);
+    return offset < 0 ? 0 : (uint64_t)offset;
+}

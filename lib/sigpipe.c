@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+#include "sigpipe.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <time.h>
+
+void sigpipe_block(struct sigpipe_guard *guard)
+{
+    sigset_t sigpipe, pending;
+
+    sigemptyset(&sigpipe);
+    sigaddset(&sigpipe, SIGPIPE);
+    sigpending(&pending);
+    guard->was_pending = sigismember(&pending, SIGPIPE) > 0;
+    guard->on = pthread_sigmask(SIG_BLOCK, &sigpipe, &guard->before) == 0;
+}
+
+void sigpipe_restore(struct sigpipe_guard *guard, bool raised)
+{
+    if (!guard->on)
+        return;
+    if (raised && !guard->was_pending) {
+        const int saved = errno;
+        const struct timespec now = {0};
+        sigset_t sigpipe;
+        sigemptyset(&sigpipe);
+        sigaddset(&sigpipe, SIGPIPE);
+        while (sigtimedwait(&sigpipe, NULL, &now) < 0 && errno == EINTR)
+            ;
+        errno = saved;
+    }
+    pthread_sigmask(SIG_SETMASK, &guard->before, NULL);
+    guard->on = false;
+}

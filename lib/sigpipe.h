@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * No SIGPIPE from us. splice, sendfile and write raise it together with EPIPE, and no flag of
+ * theirs prevents it: so it is blocked in this thread for the time of a step or run, and taken back
+ * if it came from us, that is, if it was not pending before.
+ */
+#ifndef SLUICE_SIGPIPE_H
+#define SLUICE_SIGPIPE_H
+
+#include <signal.h>
+#include <stdbool.h>
+
+struct sigpipe_guard {
+    bool on, was_pending;
+    sigset_t before;
+};
+
+void sigpipe_block(struct sigpipe_guard *guard);
+/* raised: an EPIPE was seen since. */
+void sigpipe_restore(struct sigpipe_guard *guard, bool raised);
+
+#endif

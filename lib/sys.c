@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+#include "sys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/vfs.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Offsets are handed to libc as off_t; the build asks for 64 bits of it. */
+_Static_assert(sizeof(off_t) == sizeof(int64_t), "build with _FILE_OFFSET_BITS=64");
+
+/* The value of a libc call as a value: what it returned, or -errno, errno itself restored. */
+#define VALUE(call)                                                                               \
+    __extension__({                                                                               \
+        const int saved_ = errno;                                                                 \
+        __typeof__(call) value_ = (call);                                                         \
+        if (value_ < 0) {                                                                         \
+            value_ = -errno;                                                                      \
+            errno = saved_;                                                                       \
+        }                                                                                         \
+        value_;                                                                                   \
+    })
+
+ssize_t sys_splice(int in, int64_t *in_offset, int out, int64_t *out_offset, size_t length,
+                   unsigned flags)
+{
+    return VALUE(splice(in, in_offset, out, out_offset, length, flags));
+}
+
+ssize_t sys_sendfile(int out, int in, int64_t *in_offset, size_t length)
+{
+    return VALUE(sendfile(out, in, in_offset, length));
+}
+
+ssize_t sys_copy_file_range(int in, int64_t *in_offset, int out, int64_t *out_offset,
+                            size_t length)
+{
+    return VALUE(copy_file_range(in, in_offset, out, out_offset, length, 0));
+}
+
+ssize_t sys_read(int fd, void *buffer, size_t length)
+{
+    return VALUE(read(fd, buffer, length));
+}
+
+ssize_t sys_pread(int fd, void *buffer, size_t length, int64_t offset)
+{
+    return VALUE(pread(fd, buffer, length, offset));
+}
+
+ssize_t sys_write(int fd, const void *buffer, size_t length)
+{
+    return VALUE(write(fd, buffer, length));
+}
+
+ssize_t sys_pwrite(int fd, const void *buffer, size_t length, int64_t offset)
+{
+    return VALUE(pwrite(fd, buffer, length, offset));
+}
+
+ssize_t sys_recv(int fd, void *buffer, size_t length, int flags)
+{
+    return VALUE(recv(fd, buffer, length, flags));
+}
+
+ssize_t sys_recvmsg(int fd, struct msghdr *message, int flags)
+{
+    return VALUE(recvmsg(fd, message, flags));
+}
+
+ssize_t sys_send(int fd, const void *buffer, size_t length, int flags)
+{
+    return VALUE(send(fd, buffer, length, flags));
+}
+
+int sys_mmap(size_t length, int protection, int flags, int fd, int64_t offset, void **ret)
+{
+    const int saved = errno;
+    void *address = mmap(NULL, length, protection, flags, fd, offset);
+    if (address == MAP_FAILED) {
+        const int error = -errno;
+        errno = saved;
+        return error;
+    }
+    *ret = address;
+    return 0;
+}
+
+int sys_munmap(void *address, size_t length)
+{
+    return VALUE(munmap(address, length));
+}
+
+int sys_madvise(void *address, size_t length, int advice)
+{
+    return VALUE(madvise(address, length, advice));
+}
+
+int sys_pipe2(int fds[2], int flags)
+{
+    return VALUE(pipe2(fds, flags));
+}
+
+int sys_fcntl(int fd, int command, int argument)
+{
+    return VALUE(fcntl(fd, command, argument));
+}
+
+int sys_ioctl(int fd, unsigned long request, void *argument)
+{
+    return VALUE(ioctl(fd, request, argument));
+}
+
+int sys_open(const char *path, int flags)
+{
+    return VALUE(open(path, flags));
+}
+
+int sys_close(int fd)
+{
+    return VALUE(close(fd));
+}
+
+int64_t sys_lseek(int fd, int64_t offset, int whence)
+{
+    return VALUE(lseek(fd, offset, whence));
+}
+
+int sys_fstat(int fd, struct stat *ret)
+{
+    return VALUE(fstat(fd, ret));
+}
+
+int sys_fstatfs_magic(int fd, uint64_t *ret)
+{
+    struct statfs buffer;
+    int error = VALUE(fstatfs(fd, &buffer));
+    if (error < 0)
+        return error;
+    *ret = (uint32_t)buffer.f_type; /* the magic numbers are 32 bits wide; f_type is signed */
+    return 0;
+}
+
+int sys_getsockopt(int fd, int level, int name, int *ret)
+{
+    socklen_t length = sizeof *ret;
+    return VALUE(getsockopt(fd, level, name, ret, &length));
+}
+
+int sys_eventfd(void)
+{
+    return VALUE(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+}
+
+int sys_poll(struct pollfd *fds, nfds_t count, const struct timespec *timeout)
+{
+    return VALUE(ppoll(fds, count, timeout, NULL));
+}
+
+uint64_t sys_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
+}
+
+int sys_sleep_until(uint64_t deadline)
+{
+    const struct timespec until = {.tv_sec = (time_t)(deadline / 1000000000U),
+                                   .tv_nsec = (long)(deadline % 1000000000U)};
+    return -clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
+}

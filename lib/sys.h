@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The system calls that libsluice makes: each data-moving one, and those that prepare them, passes
+ * here. They return what the kernel returns, a negative errno on failure, and leave errno as it
+ * was. They are real functions, not inlines, so that the tests can interpose on each of them
+ * (the linker's --wrap) and make every errno happen at every step.
+ */
+#ifndef SLUICE_SYS_H
+#define SLUICE_SYS_H
+
+#include <poll.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+/* Moving bytes. A NULL offset means the descriptor's own. */
+ssize_t sys_splice(int in, int64_t *in_offset, int out, int64_t *out_offset, size_t length,
+                   unsigned flags);
+ssize_t sys_sendfile(int out, int in, int64_t *in_offset, size_t length);
+ssize_t sys_copy_file_range(int in, int64_t *in_offset, int out, int64_t *out_offset,
+                            size_t length);
+ssize_t sys_read(int fd, void *buffer, size_t length);
+ssize_t sys_pread(int fd, void *buffer, size_t length, int64_t offset);
+ssize_t sys_write(int fd, const void *buffer, size_t length);
+ssize_t sys_pwrite(int fd, const void *buffer, size_t length, int64_t offset);
+ssize_t sys_recv(int fd, void *buffer, size_t length, int flags);
+ssize_t sys_recvmsg(int fd, struct msghdr *message, int flags);
+ssize_t sys_send(int fd, const void *buffer, size_t length, int flags);
+
+/* Memory. */
+int sys_mmap(size_t length, int protection, int flags, int fd, int64_t offset, void **ret);
+int sys_munmap(void *address, size_t length);
+int sys_madvise(void *address, size_t length, int advice);
+
+/* Descriptors. */
+int sys_pipe2(int fds[2], int flags);
+int sys_fcntl(int fd, int command, int argument);
+int sys_ioctl(int fd, unsigned long request, void *argument);
+int sys_open(const char *path, int flags);
+int sys_close(int fd);
+int64_t sys_lseek(int fd, int64_t offset, int whence);
+int sys_fstat(int fd, struct stat *ret);
+int sys_fstatfs_magic(int fd, uint64_t *ret);
+int sys_getsockopt(int fd, int level, int name, int *ret);
+int sys_eventfd(void);
+int sys_poll(struct pollfd *fds, nfds_t count, const struct timespec *timeout);
+
+/* Nanoseconds of CLOCK_MONOTONIC; waiting for a point of it (0, or -EINTR). */
+uint64_t sys_now(void);
+int sys_sleep_until(uint64_t deadline);
+
+#endif

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A transfer: a plan being run. It owns the two sides at work, the parking place between them (a
+ * private pipe, or memory), the ledger and the error. The methods (method/) move bytes with it;
+ * transfer.c decides which is called when, and what its result means.
+ */
+#ifndef SLUICE_TRANSFER_H
+#define SLUICE_TRANSFER_H
+
+#include <signal.h>
+
+#include "context.h"
+#include "ledger.h"
+#include "method/method.h"
+#include "plan.h"
+#include "rate.h"
+#include "side.h"
+
+enum state { STATE_RUNNING = 0, STATE_DONE, STATE_FAILED };
+
+/* Bytes in memory: [start, end) of a page-aligned block. */
+struct buffer {
+    char *bytes;
+    size_t capacity, start, end;
+    bool message; /* it holds one datagram, which leaves whole, also if it is empty */
+};
+
+/* The window of the source that mmap-write has mapped. */
+struct window {
+    void *address;
+    size_t mapped;     /* bytes of address space */
+    int64_t begin, end; /* of the source */
+};
+
+struct sluice_transfer {
+    sluice_context *context;
+    struct sluice_options options;
+    struct sluice_plan plan;
+    unsigned current; /* candidate of the plan in use */
+    const struct method *method;
+    struct side in, out;
+    struct pipe *pipe; /* NULL: none borrowed */
+    struct buffer buffer;
+    struct window window;
+
+    uint64_t taken, delivered;
+    uint64_t expected; /* to be delivered in all, UINT64_MAX: unknown */
+    bool ended;        /* the source has */
+    bool may_wait;     /* calls may wait inside the kernel: nothing else has to be watched */
+    bool prepared;     /* for steps that never wait: blocking descriptors were looked after */
+    bool watched_hup;  /* the last wait watched the sink's hang-up, and nothing has moved since */
+    bool got_epipe;
+    bool truncated;    /* mmap-write saw the source end inside what it had written */
+    enum state state;
+
+    struct rate rate;
+    uint64_t last_moved; /* when bytes last moved, for the idle timeout */
+    struct ledger ledger;
+    struct sluice_error error;
+};
+
+/* The method of the plan's current candidate. */
+const struct method *transfer_method(const struct sluice_transfer *transfer);
+
+/* Moves until a side is blocked or the budget is used; transfer.c. Returns enum sluice_step or a
+ * negative errno. */
+int transfer_advance(struct sluice_transfer *transfer, uint64_t budget, struct sluice_wait *ret);
+
+/* Ends the transfer with an error that is nobody's call: a cancel, a timeout. */
+int transfer_stop(struct sluice_transfer *transfer, enum sluice_side side, const char *operation,
+                  int error, const char *reason);
+
+/* Calls the progress function. Returns 0 or a negative errno. */
+int transfer_report(struct sluice_transfer *transfer);
+
+static inline uint64_t transfer_parked(const struct sluice_transfer *transfer)
+{
+    return transfer->taken - transfer->delivered;
+}
+
+#endif
