@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: MIT */
+/* The subcommands. Each gets its own words, argv[0] being its name, and returns an exit status. */
+#ifndef CLI_COMMANDS_H
+#define CLI_COMMANDS_H
+
+int command_copy(int argc, char **argv);
+int command_explain(int argc, char **argv);
+
+#endif

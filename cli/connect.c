@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT */
+/* Opening what an address of a socket names: connecting, or listening for one peer. */
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "address.h"
+#include "message.h"
+
+/* "127.0.0.1:9000", "[::1]:9000", or the path. */
+static void socket_name(const struct sockaddr_storage *storage, socklen_t length,
+                        const char *otherwise, char *name, size_t size)
+{
+    char host[NI_MAXHOST], port[NI_MAXSERV];
+
+    if (storage->ss_family == AF_UNIX ||
+        getnameinfo((const struct sockaddr *)storage, length, host, sizeof host, port, sizeof port,
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        snprintf(name, size, "%s", otherwise);
+    else
+        snprintf(name, size, strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port);
+}
+
+/* Never 0 to 2, also if the command was started with those closed. */
+static int new_socket(int family, int protocol)
+{
+    const int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, protocol);
+    if (fd < 0 || fd > 2)
+        return fd;
+    const int higher = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    close(fd);
+    return higher;
+}
+
+/* connect(2), with a limit of time if there is one. 0 or a negative errno. */
+static int connect_within(int fd, const struct sockaddr *to, socklen_t length, uint64_t timeout)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
+    int error = 0;
+    socklen_t size = sizeof error;
+    const int flags = fcntl(fd, F_GETFL);
+
+    if (timeout)
+        fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+    if (connect(fd, to, length) < 0)
+        error = errno;
+    if (timeout && error == EINPROGRESS) {
+        const int ready = poll(&poll_fd, 1, (int)(timeout / 1000000));
+        if (ready < 0)
+            error = errno;
+        else if (ready == 0)
+            error = ETIMEDOUT;
+        else
+            getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
+    }
+    if (timeout)
+        fcntl(fd, F_SETFL, flags);
+    return -error;
+}
+
+static int resolve(const struct address *address, bool passive, struct addrinfo **ret)
+{
+    const struct addrinfo hints = {.ai_family = AF_UNSPEC,
+                                   .ai_socktype = SOCK_STREAM,
+                                   .ai_flags = passive ? AI_PASSIVE : AI_ADDRCONFIG};
+    const char *host = *address->host ? address->host : "127.0.0.1";
+    const int error = getaddrinfo(host, address->port, &hints, ret);
+
+    if (error == 0)
+        return 0;
+    if (error == EAI_SYSTEM)
+        return -errno;
+    message("cannot look up '%s': %s", address->text, gai_strerror(error));
+    return error == EAI_MEMORY ? -ENOMEM : error == EAI_AGAIN ? -EAGAIN : -ENOENT;
+}
+
+static int connect_tcp(const struct address *address, char *name, size_t size,
+                       const char **operation)
+{
+    struct addrinfo *list;
+
+    *operation = "resolve";
+    int error = resolve(address, false, &list);
+    if (error < 0)
+        return error;
+    *operation = "connect";
+    for (struct addrinfo *info = list; info; info = info->ai_next) {
+        const int fd = new_socket(info->ai_family, info->ai_protocol);
+        if (fd < 0) {
+            error = -errno;
+            continue;
+        }
+        error = connect_within(fd, info->ai_addr, info->ai_addrlen, address->connect_timeout);
+        if (error == 0) {
+            struct sockaddr_storage storage;
+            memcpy(&storage, info->ai_addr, info->ai_addrlen);
+            socket_name(&storage, info->ai_addrlen, address->text, name, size);
+            freeaddrinfo(list);
+            return fd;
+        }
+        close(fd);
+        if (error == -EINTR)
+            break;
+    }
+    freeaddrinfo(list);
+    return error;
+}
+
+/* Says where it listens, takes one peer and stops listening. Consumes the listener. */
+static int take_peer(int listener, const struct address *address, char *name, size_t size,
+                     const char **operation)
+{
+    struct sockaddr_storage storage;
+    socklen_t length = sizeof storage;
+    int fd = -1;
+
+    *operation = "listen";
+    if (listen(listener, 1) == 0 &&
+        getsockname(listener, (struct sockaddr *)&storage, &length) == 0) {
+        socket_name(&storage, length, address->path, name, size);
+        notice("listening on %s", name);
+        *operation = "accept";
+        length = sizeof storage;
+        fd = accept4(listener, (struct sockaddr *)&storage, &length, SOCK_CLOEXEC);
+    }
+    const int error = -errno;
+    if (fd >= 0 && storage.ss_family != AF_UNIX)
+        socket_name(&storage, length, address->text, name, size);
+    close(listener);
+    return fd < 0 ? error : fd;
+}
+
+static int listen_tcp(const struct address *address, char *name, size_t size,
+                      const char **operation)
+{
+    static const int on = 1;
+    struct addrinfo *list;
+
+    *operation = "resolve";
+    int error = resolve(address, true, &list);
+    if (error < 0)
+        return error;
+    *operation = "bind";
+    for (struct addrinfo *info = list; info; info = info->ai_next) {
+        const int fd = new_socket(info->ai_family, info->ai_protocol);
+        if (fd < 0) {
+            error = -errno;
+            continue;
+        }
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+        if (bind(fd, info->ai_addr, info->ai_addrlen) == 0) {
+            freeaddrinfo(list);
+            return take_peer(fd, address, name, size, operation);
+        }
+        error = -errno;
+        close(fd);
+    }
+    freeaddrinfo(list);
+    return error;
+}
+
+static int open_unix(const struct address *address, char *name, size_t size,
+                     const char **operation)
+{
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    const bool listens = address->scheme == ADDRESS_UNIX_LISTEN;
+
+    memcpy(to.sun_path, address->path, strlen(address->path) + 1);
+    snprintf(name, size, "%s", address->path);
+    *operation = listens ? "bind" : "connect";
+    const int fd = new_socket(AF_UNIX, 0);
+    if (fd < 0)
+        return -errno;
+    int error = 0;
+    if (!listens)
+        error = connect_within(fd, (struct sockaddr *)&to, sizeof to, address->connect_timeout);
+    else if (bind(fd, (struct sockaddr *)&to, sizeof to) < 0)
+        error = -errno;
+    if (error < 0) {
+        close(fd);
+        return error;
+    }
+    if (!listens)
+        return fd;
+    const int peer = take_peer(fd, address, name, size, operation);
+    unlink(address->path); /* ours: bind made it */
+    return peer;
+}
+
+int address_connect(const struct address *address, char *name, size_t name_size,
+                    const char **operation)
+{
+    int fd;
+
+    switch (address->scheme) {
+    case ADDRESS_TCP:
+        fd = connect_tcp(address, name, name_size, operation);
+        break;
+    case ADDRESS_TCP_LISTEN:
+        fd = listen_tcp(address, name, name_size, operation);
+        break;
+    default:
+        fd = open_unix(address, name, name_size, operation);
+        break;
+    }
+    if (fd < 0 || fd > 2)
+        return fd;
+    const int higher = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    const int error = -errno;
+    close(fd);
+    return higher < 0 ? error : higher;
+}

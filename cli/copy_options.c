@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: MIT */
+#include "copy_options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "config.h"
+#include "units.h"
+
+enum { NONE = 0, LONG_ONLY = 256, MOST_OPTIONS = 32 };
+
+/* Each option's own function reads its argument. It returns NULL, or what is wanted instead. */
+typedef const char *option_function(struct copy_options *options, const char *argument);
+
+static const char *wanted(int error, const char *otherwise)
+{
+    return error == -ERANGE ? "it is too large" : otherwise;
+}
+
+static const char *parse_size(const char *argument, uint64_t *ret)
+{
+    const int error = units_parse_size(argument, ret);
+    return error < 0 ? wanted(error, "a size is wanted, as 4096, 64K or 1.5GiB") : NULL;
+}
+
+static const char *parse_size32(const char *argument, uint32_t *ret)
+{
+    uint64_t size = 0;
+    const char *wrong = parse_size(argument, &size);
+    if (!wrong && (size == 0 || size > (1U << 30)))
+        wrong = "a size from 1 to 1G is wanted";
+    *ret = (uint32_t)size;
+    return wrong;
+}
+
+static const char *parse_seconds(const char *argument, uint64_t *ret)
+{
+    const int error = units_parse_seconds(argument, ret);
+    return error < 0 ? wanted(error, "seconds are wanted, as 10, 0.5, 200ms or 2m") : NULL;
+}
+
+static const char *on_rate(struct copy_options *options, const char *argument)
+{
+    const char *wrong = parse_size(argument, &options->library.rate);
+    return !wrong && options->library.rate == 0 ? "a rate above 0 is wanted" : wrong;
+}
+
+static const char *on_size(struct copy_options *options, const char *argument)
+{
+    return parse_size(argument, &options->size);
+}
+
+static const char *on_offset(struct copy_options *options, const char *argument)
+{
+    uint64_t offset;
+    const bool sink = strncmp(argument, "sink=", 5) == 0;
+    const char *wrong;
+
+    if (sink)
+        argument += 5;
+    else if (strncmp(argument, "source=", 7) == 0)
+        argument += 7;
+    wrong = parse_size(argument, &offset);
+    if (!wrong && offset > INT64_MAX)
+        wrong = "it is too large";
+    if (wrong)
+        return wrong;
+    if (sink)
+        options->library.sink_offset = offset;
+    else
+        options->library.source_offset = offset;
+    options->library.flags |= sink ? SLUICE_SINK_OFFSET : SLUICE_SOURCE_OFFSET;
+    return NULL;
+}
+
+static const char *on_length(struct copy_options *options, const char *argument)
+{
+    options->library.flags |= SLUICE_LENGTH | SLUICE_EXACT;
+    return parse_size(argument, &options->library.length);
+}
+
+static const char *on_append(struct copy_options *options, const char *argument)
+{
+    (void)argument;
+    options->append = true;
+    return NULL;
+}
+
+static const char *on_method(struct copy_options *options, const char *argument)
+{
+    return sluice_method_from_name(argument, &options->library.method) < 0
+               ? "auto, copy-range, sendfile, splice, mmap-write or read-write is wanted"
+               : NULL;
+}
+
+static const char *on_require(struct copy_options *options, const char *argument)
+{
+    static const char *const names[] = {"any", "no-user-copy", "zero-copy"};
+    for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(argument, names[i]) == 0) {
+            options->library.require = (enum sluice_require)i;
+            return NULL;
+        }
+    return "any, no-user-copy or zero-copy is wanted";
+}
+
+static const char *on_chunk(struct copy_options *options, const char *argument)
+{
+    return parse_size32(argument, &options->library.chunk);
+}
+
+static const char *on_pipe_size(struct copy_options *options, const char *argument)
+{
+    return parse_size32(argument, &options->library.pipe_size);
+}
+
+static const char *on_idle_timeout(struct copy_options *options, const char *argument)
+{
+    return parse_seconds(argument, &options->library.idle_timeout);
+}
+
+static const char *on_linger(struct copy_options *options, const char *argument)
+{
+    return parse_seconds(argument, &options->linger);
+}
+
+static const char *on_atomic(struct copy_options *options, const char *argument)
+{
+    options->atomic = argument && strcmp(argument, "no") == 0 ? ATOMIC_NEVER : ATOMIC_ALWAYS;
+    return argument && strcmp(argument, "no") != 0 && strcmp(argument, "yes") != 0
+               ? "yes or no is wanted"
+               : NULL;
+}
+
+static const char *on_salvage(struct copy_options *options, const char *argument)
+{
+    options->salvage = argument;
+    return *argument ? NULL : "a file's name is wanted";
+}
+
+static const char *on_checksum(struct copy_options *options, const char *argument)
+{
+    const int error = checksum_kind_from_name(argument, &options->checksum);
+    return error == -EOPNOTSUPP ? "this build has no such checksum"
+           : error < 0          ? "xxh3 or sha256 is wanted"
+                                : NULL;
+}
+
+static const char *on_progress(struct copy_options *options, const char *argument)
+{
+    (void)argument;
+    options->progress = true;
+    return NULL;
+}
+
+static const char *on_numeric(struct copy_options *options, const char *argument)
+{
+    (void)argument;
+    options->numeric = true;
+    return NULL;
+}
+
+static const char *on_quiet(struct copy_options *options, const char *argument)
+{
+    (void)argument;
+    options->quiet = true;
+    return NULL;
+}
+
+static const char *on_verbose(struct copy_options *options, const char *argument)
+{
+    (void)argument;
+    options->verbose = true;
+    return NULL;
+}
+
+static const char *on_stats(struct copy_options *options, const char *argument)
+{
+    (void)argument;
+    options->stats = true;
+    return NULL;
+}
+
+static const char *on_json(struct copy_options *options, const char *argument)
+{
+#ifndef HAVE_JANSSON
+    (void)options;
+    (void)argument;
+    return "this build has no JSON";
+#else
+    options->json = argument ? JSON_LINES : JSON_ONE;
+    return argument && strcmp(argument, "lines") != 0 ? "--json or --json=lines is wanted" : NULL;
+#endif
+}
+
+/* In explain the same options are taken, where they change the plan. */
+enum { COPY = 1, EXPLAIN = 2, BOTH = COPY | EXPLAIN };
+
+static const struct option_row {
+    const char *name;
+    int letter; /* 0: none */
+    int commands;
+    int has_argument;
+    const char *argument;
+    option_function *function;
+    const char *help;
+} rows[] = {
+    {"rate", 'L', COPY, required_argument, "RATE", on_rate, "at most RATE bytes a second"},
+    {"size", 's', COPY, required_argument, "SIZE", on_size,
+     "how much is expected, for the progress display"},
+    {"offset", 0, BOTH, required_argument, "[source=|sink=]N", on_offset,
+     "begin at byte N of the source or the sink"},
+    {"length", 0, BOTH, required_argument, "N", on_length, "move exactly N bytes"},
+    {"append", 0, BOTH, no_argument, NULL, on_append, "add to the end of the sink"},
+    {"method", 0, BOTH, required_argument, "NAME", on_method,
+     "auto, copy-range, sendfile, splice, mmap-write, read-write"},
+    {"require", 0, BOTH, required_argument, "WHAT", on_require, "any, no-user-copy, zero-copy"},
+    {"chunk", 0, BOTH, required_argument, "SIZE", on_chunk, "most bytes a call is asked to move"},
+    {"pipe-size", 0, BOTH, required_argument, "SIZE", on_pipe_size,
+     "capacity asked for a private pipe"},
+    {"idle-timeout", 0, COPY, required_argument, "SECONDS", on_idle_timeout,
+     "fail when no byte has moved for so long"},
+    {"linger", 0, COPY, required_argument, "SECONDS", on_linger,
+     "wait so long for the peer of a socket sink to end (10)"},
+    {"atomic", 0, COPY, optional_argument, "yes|no", on_atomic,
+     "the sink appears whole or not at all"},
+    {"salvage", 0, COPY, required_argument, "FILE", on_salvage,
+     "keep bytes that were taken and not delivered"},
+    {"checksum", 0, COPY, required_argument, "NAME", on_checksum,
+     "xxh3 or sha256 of the delivered bytes"},
+    {"progress", 'p', COPY, no_argument, NULL, on_progress, "show progress also off a terminal"},
+    {"numeric", 'n', COPY, no_argument, NULL, on_numeric, "progress as a number a line"},
+    {"quiet", 'q', COPY, no_argument, NULL, on_quiet, "no progress, no notices"},
+    {"verbose", 'v', COPY, no_argument, NULL, on_verbose, "print the plan before moving"},
+    {"stats", 0, COPY, no_argument, NULL, on_stats, "print the ledger at the end"},
+    {"json", 0, BOTH, optional_argument, "lines", on_json, "the ledger as JSON"},
+    {"help", 'h', BOTH, no_argument, NULL, NULL, "this text"},
+};
+
+#define ROWS (sizeof rows / sizeof *rows)
+_Static_assert(ROWS < MOST_OPTIONS, "enlarge MOST_OPTIONS");
+
+static void print_help(const char *command, int which)
+{
+    printf("usage: sluice %s [OPTIONS] SOURCE SINK\n\n", command);
+    for (const struct option_row *row = rows; row < rows + ROWS; row++) {
+        char left[64];
+        if (!(row->commands & which))
+            continue;
+        snprintf(left, sizeof left, row->has_argument == optional_argument ? "--%s[=%s]" : "--%s%s%s",
+                 row->name, row->has_argument == optional_argument ? row->argument
+                            : row->argument                        ? " "
+                                                                   : "",
+                 row->argument && row->has_argument != optional_argument ? row->argument : "");
+        printf("  %c%c%c %-28s %s\n", row->letter ? '-' : ' ', row->letter ? row->letter : ' ',
+               row->letter ? ',' : ' ', left, row->help);
+    }
+    printf("\nSOURCE, SINK  -  PATH  file:NAME  fd:N  null:  zero:  tcp:HOST:PORT\n"
+           "              tcp-listen:[HOST:]PORT  unix:PATH  unix-listen:PATH\n"
+           "\nSizes: 4096, 64K (powers of 1024), 10MB (of 1000). See sluice-%s(1).\n",
+           command);
+}
+
+static void unknown_option(const char *command, const char *given, int which)
+{
+    const char *names[MOST_OPTIONS] = {0};
+    const char *word = given;
+    unsigned count = 0;
+
+    for (const struct option_row *row = rows; row < rows + ROWS; row++)
+        if (row->commands & which)
+            names[count++] = row->name;
+    while (*word == '-')
+        word++;
+    char name[64];
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(word, "="), word);
+    const char *near = nearest_name(name, names);
+    if (near && strncmp(given, "--", 2) == 0)
+        usage_error(command, "unknown option '%s'; did you mean '--%s'?", given, near);
+    else
+        usage_error(command, "unknown option '%s'", given);
+}
+
+static enum status parse_addresses(const char *command, int count, char **words,
+                                   struct copy_options *options)
+{
+    char why[1024];
+
+    if (count != 2)
+        return usage_error(command, count < 2 ? "a SOURCE and a SINK are wanted"
+                                              : "'%s' is too much: one SOURCE and one SINK",
+                           count < 2 ? "" : words[2]);
+    if (address_parse(words[0], &options->source, why, sizeof why) < 0 ||
+        address_parse(words[1], &options->sink, why, sizeof why) < 0)
+        return usage_error(command, "%s", why);
+    return STATUS_DONE;
+}
+
+/* Options that contradict each other. */
+static enum status check_options(const char *command, const struct copy_options *options)
+{
+    if (options->append && options->atomic == ATOMIC_ALWAYS)
+        return usage_error(command, "--append and --atomic exclude each other");
+    if (options->append && (options->library.flags & SLUICE_SINK_OFFSET))
+        return usage_error(command, "--append and --offset sink= exclude each other");
+    if (options->atomic == ATOMIC_ALWAYS && (options->library.flags & SLUICE_SINK_OFFSET))
+        return usage_error(command, "--atomic and --offset sink= exclude each other");
+    return STATUS_DONE;
+}
+
+static void build_tables(int which, struct option *longs, char *shorts)
+{
+    *shorts++ = ':';
+    for (unsigned i = 0; i < ROWS; i++) {
+        if (!(rows[i].commands & which))
+            continue;
+        *longs++ = (struct option){.name = rows[i].name,
+                                   .has_arg = rows[i].has_argument,
+                                   .val = LONG_ONLY + (int)i};
+        if (rows[i].letter) {
+            *shorts++ = (char)rows[i].letter;
+            if (rows[i].has_argument == required_argument)
+                *shorts++ = ':';
+        }
+    }
+    *longs = (struct option){0};
+    *shorts = '\0';
+}
+
+static const struct option_row *row_for(int value)
+{
+    if (value >= LONG_ONLY)
+        return &rows[value - LONG_ONLY];
+    for (const struct option_row *row = rows; row < rows + ROWS; row++)
+        if (row->letter == value)
+            return row;
+    return NULL;
+}
+
+int copy_options_parse(const char *command, int argc, char **argv, struct copy_options *ret)
+{
+    const int which = strcmp(command, "copy") == 0 ? COPY : EXPLAIN;
+    struct option longs[MOST_OPTIONS];
+    char shorts[2 * MOST_OPTIONS + 3];
+    int value;
+
+    *ret = (struct copy_options){.library = SLUICE_OPTIONS_INIT,
+                                 .size = UINT64_MAX,
+                                 .linger = 10 * UINT64_C(1000000000)};
+    build_tables(which, longs, shorts);
+    opterr = 0;
+    optind = 1;
+    while ((value = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
+        const char *given = argv[optind - 1];
+        const struct option_row *row = row_for(value);
+        if (value == ':')
+            return (int)usage_error(command, "option '%s' wants an argument", given);
+        if (!row) {
+            const char letter[] = {'-', (char)optopt, '\0'};
+            unknown_option(command, optopt && optopt < LONG_ONLY ? letter : given, which);
+            return STATUS_USAGE;
+        }
+        if (!row->function) {
+            print_help(command, which);
+            return -1;
+        }
+        const char *wrong = row->function(ret, optarg);
+        if (wrong)
+            return (int)usage_error(command, "--%s%s%s: %s", row->name, optarg ? "=" : "",
+                                    optarg ? optarg : "", wrong);
+    }
+    enum status status = check_options(command, ret);
+    if (status == STATUS_DONE)
+        status = parse_addresses(command, argc - optind, argv + optind, ret);
+    return (int)status;
+}
+
+void copy_options_free(struct copy_options *options)
+{
+    address_free(&options->source);
+    address_free(&options->sink);
+}

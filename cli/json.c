@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/* The same for programs: the object that sluice-copy(1) describes. */
+#include "report.h"
+
+#include "config.h"
+
+#ifdef HAVE_JANSSON
+#include <jansson.h>
+#include <math.h>
+#include <string.h>
+
+static json_int_t integer(uint64_t value)
+{
+    return (json_int_t)value; /* bytes: never beyond 63 bits */
+}
+
+/* To the microsecond: no long tails of binary fractions. */
+static json_t *seconds_json(double value)
+{
+    return json_real(floor(value * 1e6 + 0.5) / 1e6);
+}
+
+static json_t *leg_json(const struct sluice_row *row)
+{
+    char leg[64];
+    snprintf(leg, sizeof leg, "%s -> %s", row->leg.from, row->leg.to);
+    return json_pack("{ss ss ss ss ss sI sI sI so}", "leg", leg, "method",
+                     sluice_method_name(row->method), "call", row->leg.call, "class",
+                     sluice_class_name(row->leg.class_), "known",
+                     sluice_known_name(row->leg.known), "bytes", integer(row->bytes), "calls",
+                     integer(row->calls), "eagain", integer(row->eagain), "seconds",
+                     seconds_json((double)row->nanoseconds / 1e9));
+}
+
+static json_t *legs_json(const struct report *report, unsigned rows)
+{
+    json_t *list = json_array();
+    for (unsigned i = 0; i < rows; i++) {
+        struct sluice_row row = {.size = sizeof row};
+        if (sluice_transfer_row(report->transfer, i, &row) == 0)
+            json_array_append_new(list, leg_json(&row));
+    }
+    return list;
+}
+
+static json_t *fallbacks_json(const struct report *report, unsigned fallbacks)
+{
+    json_t *list = json_array();
+    for (unsigned i = 0; i < fallbacks; i++) {
+        struct sluice_fallback row = {.size = sizeof row};
+        if (sluice_transfer_fallback(report->transfer, i, &row) < 0)
+            break;
+        json_array_append_new(
+            list, json_pack("{ss ss ss ss? ss sI ss?}", "from", sluice_method_name(row.from), "to",
+                            sluice_method_name(row.to), "call", row.call, "error",
+                            row.error ? errno_name(row.error) : NULL, "side",
+                            sluice_side_name(row.side), "at", integer(row.at), "reason",
+                            row.reason));
+    }
+    return list;
+}
+
+static json_t *error_json(const struct report *report)
+{
+    const struct sluice_error *error = &report->error;
+    return json_pack("{ss ss? ss? ss ss ss? sI}", "side", sluice_side_name(error->side),
+                     "operation", error->operation, "endpoint", report->error_endpoint, "errno",
+                     errno_name(error->error), "message", report->errno_words, "reason",
+                     error->reason, "offset", integer(error->offset));
+}
+
+static void add_transfer(json_t *object, const struct report *report)
+{
+    struct sluice_ledger ledger = {.size = sizeof ledger};
+    sluice_transfer_ledger(report->transfer, &ledger);
+
+    json_t *more = json_pack(
+        "{sI sI sI sI sI ss sf sI sI s{sI sI} so so}", "bytes", integer(ledger.delivered), "taken",
+        integer(ledger.taken), "delivered", integer(ledger.delivered), "parked",
+        integer(ledger.parked + report->salvaged), "lost", integer(ledger.parked), "method",
+        sluice_method_name(ledger.method), "copies_per_byte", report_copies(&ledger), "calls",
+        integer(ledger.calls), "polls", integer(ledger.polls), "eagain", "source",
+        integer(ledger.source_eagain), "sink", integer(ledger.sink_eagain), "legs",
+        legs_json(report, ledger.rows), "fallbacks", fallbacks_json(report, ledger.fallbacks));
+    json_object_set_new(more, "taken", json_integer(integer(ledger.taken + report->salvaged)));
+    if (ledger.pipe_got)
+        json_object_set_new(more, "pipe", json_pack("{sI sI}", "asked", integer(ledger.pipe_asked),
+                                                    "got", integer(ledger.pipe_got)));
+    json_object_update(object, more);
+    json_decref(more);
+}
+
+static void print_line(json_t *object, FILE *out)
+{
+    json_dumpf(object, out, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    fputc('\n', out);
+    fflush(out);
+    json_decref(object);
+}
+
+void report_json(const struct report *report, bool lines, FILE *out)
+{
+    const char *status = report->error.error ? "error" : "done";
+    const struct rusage *after = &report->after, *before = &report->before;
+    double user, system;
+
+    report_cpu(report, &user, &system);
+    json_t *object = json_pack(
+        "{si ss ss ss sI so s{so so} s{sI sI}}", "version", 1, "source", report->source, "sink",
+        report->sink, "status", status, "salvaged", integer(report->salvaged), "seconds",
+        seconds_json(report->seconds), "cpu", "user",
+        seconds_json(user), "system", seconds_json(system), "switches", "voluntary",
+        (json_int_t)(after->ru_nvcsw - before->ru_nvcsw), "involuntary",
+        (json_int_t)(after->ru_nivcsw - before->ru_nivcsw));
+
+    if (!object) /* a name that is not UTF-8 */
+        object = json_pack("{si ss}", "version", 1, "status", status);
+    if (lines)
+        json_object_set_new(object, "event", json_string(status));
+    if (report->transfer)
+        add_transfer(object, report);
+    if (report->checksum)
+        json_object_set_new(object, "checksum",
+                            json_pack("{ss ss}", "algorithm", report->checksum_name, "value",
+                                      report->checksum));
+    if (report->error.error)
+        json_object_set_new(object, "error", error_json(report));
+    print_line(object, out);
+}
+
+void report_json_progress(uint64_t delivered, uint64_t expected, double seconds, FILE *out)
+{
+    json_t *object = json_pack("{si ss sI so}", "version", 1, "event", "progress", "delivered",
+                               integer(delivered), "seconds", seconds_json(seconds));
+    if (expected != UINT64_MAX)
+        json_object_set_new(object, "expected", json_integer(integer(expected)));
+    print_line(object, out);
+}
+
+#else
+
+void report_json(const struct report *report, bool lines, FILE *out)
+{
+    (void)report, (void)lines, (void)out; /* --json was refused */
+}
+
+void report_json_progress(uint64_t delivered, uint64_t expected, double seconds, FILE *out)
+{
+    (void)delivered, (void)expected, (void)seconds, (void)out;
+}
+
+#endif

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+#include "signals.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stddef.h>
+#include <sys/time.h>
+
+enum { AGAIN_MILLISECONDS = 20 };
+
+static sluice_cancel *cancel;
+static volatile sig_atomic_t caught, line_wanted, sigpipe_ignored;
+static unsigned tick;
+
+static void set_timer(unsigned milliseconds)
+{
+    const struct timeval interval = {.tv_sec = milliseconds / 1000,
+                                     .tv_usec = milliseconds % 1000 * 1000};
+    const struct itimerval timer = {.it_interval = interval, .it_value = interval};
+    setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+static void on_signal(int number)
+{
+    const int saved = errno;
+
+    if (number == SIGUSR1) {
+        line_wanted = 1;
+    } else if (number != SIGALRM) {
+        caught = number;
+        if (cancel)
+            sluice_cancel_fire(cancel);
+    }
+    if (number != SIGALRM)
+        set_timer(AGAIN_MILLISECONDS);
+    errno = saved;
+}
+
+static void install(int number)
+{
+    struct sigaction before;
+    struct sigaction action = {.sa_handler = on_signal}; /* no SA_RESTART: calls return EINTR */
+
+    sigemptyset(&action.sa_mask);
+    if (sigaction(number, &action, &before) == 0 && before.sa_handler == SIG_IGN &&
+        number != SIGALRM && number != SIGUSR1)
+        sigaction(number, &before, NULL);
+}
+
+void signals_install(void)
+{
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGALRM};
+
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        install(numbers[i]);
+    sigpipe_ignored = signal(SIGPIPE, SIG_IGN) == SIG_IGN;
+}
+
+void signals_set_cancel(sluice_cancel *object)
+{
+    cancel = object;
+    if (cancel && caught)
+        sluice_cancel_fire(cancel);
+}
+
+void signals_tick(unsigned milliseconds)
+{
+    if (tick != milliseconds)
+        set_timer(milliseconds);
+    tick = milliseconds;
+}
+
+int signals_caught(void)
+{
+    return caught;
+}
+
+bool signals_take_line(void)
+{
+    if (!line_wanted)
+        return false;
+    line_wanted = 0;
+    if (!caught)
+        set_timer(tick);
+    return true;
+}
+
+void signals_die_of(int number)
+{
+    if (number == SIGPIPE && sigpipe_ignored)
+        return;
+    signal(number, SIG_DFL);
+    raise(number);
+}

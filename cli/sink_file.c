@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: MIT */
+#include "sink_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static mode_t new_mode(void)
+{
+    const mode_t mask = umask(0);
+    umask(mask);
+    return 0666 & ~mask;
+}
+
+/* The directory part of a path, to be freed. "." where there is none. */
+static char *directory_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (!slash)
+        return strdup(".");
+    return strndup(path, slash == path ? 1 : (size_t)(slash - path));
+}
+
+/* A name beside the path that nothing has, as a template: .NAME.sluice-XXXXXX */
+static char *temporary_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    const char *name = slash ? slash + 1 : path;
+    char *text = NULL;
+
+    if (asprintf(&text, "%.*s.%s.sluice-XXXXXX", (int)(name - path), path, name) < 0)
+        return NULL;
+    return text;
+}
+
+static int open_named_temporary(struct sink_file *sink, const char **operation)
+{
+    *operation = "create a file beside";
+    sink->temporary = temporary_name(sink->path);
+    if (!sink->temporary)
+        return -ENOMEM;
+    sink->fd = mkostemp(sink->temporary, O_CLOEXEC);
+    if (sink->fd < 0) {
+        const int error = -errno;
+        free(sink->temporary);
+        sink->temporary = NULL;
+        return error;
+    }
+    return 0;
+}
+
+/* A file without a name in the directory of the path; with one where the file system has no
+ * O_TMPFILE (EOPNOTSUPP; EISDIR and ENOENT from kernels that do not know it). */
+static int open_unseen(struct sink_file *sink, const char **operation)
+{
+    char *directory = directory_of(sink->path);
+    if (!directory)
+        return -ENOMEM;
+    *operation = "create a file in the directory of";
+    sink->fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
+    int error = sink->fd < 0 ? -errno : 0;
+    free(directory);
+    sink->unnamed = error == 0;
+    if (error == -EOPNOTSUPP || error == -EISDIR || error == -ENOENT || error == -EINVAL)
+        error = open_named_temporary(sink, operation);
+    return error;
+}
+
+/* The new file gets the mode, and where that is permitted the owner, of the one that it replaces. */
+static int take_attributes(const struct sink_file *sink, const struct stat *status)
+{
+    if (fchown(sink->fd, status->st_uid, status->st_gid) < 0 && errno != EPERM)
+        return -errno;
+    return fchmod(sink->fd, status->st_mode & 07777) < 0 ? -errno : 0;
+}
+
+static int open_existing(const struct sink_request *request, struct sink_file *sink,
+                         const struct stat *status, const char **operation)
+{
+    const bool regular = S_ISREG(status->st_mode);
+
+    if (request->atomic && !regular) {
+        *operation = "replace";
+        return S_ISDIR(status->st_mode) ? -EISDIR : -ENOTSUP;
+    }
+    if (request->atomic) {
+        char *real = realpath(request->path, NULL);
+        if (!real)
+            return -errno;
+        free(sink->path);
+        sink->path = real;
+        sink->replaces = true;
+        if (access(real, W_OK) < 0)
+            return -errno;
+        const int error = open_unseen(sink, operation);
+        return error < 0 ? error : take_attributes(sink, status);
+    }
+    sink->fd = open(request->path,
+                    O_WRONLY | O_CLOEXEC | O_NOCTTY | (request->append ? O_APPEND : 0));
+    if (sink->fd < 0)
+        return -errno;
+    sink->empty_first = regular && !request->append && !request->keep && status->st_size > 0;
+    return 0;
+}
+
+static int open_absent(const struct sink_request *request, struct sink_file *sink,
+                       const char **operation)
+{
+    struct stat link;
+    const bool dangling = lstat(request->path, &link) == 0; /* made where it points */
+    int error;
+
+    if (!request->in_place && !request->append && !request->keep && !dangling) {
+        error = open_unseen(sink, operation);
+        if (error == 0 && sink->temporary && fchmod(sink->fd, new_mode()) < 0)
+            error = -errno;
+        return error;
+    }
+    *operation = "create";
+    sink->fd = open(request->path,
+                    O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | (request->append ? O_APPEND : 0),
+                    0666);
+    sink->made = sink->fd >= 0;
+    return sink->fd < 0 ? -errno : 0;
+}
+
+static int above_standard(int *fd)
+{
+    if (*fd > 2)
+        return 0;
+    const int higher = fcntl(*fd, F_DUPFD_CLOEXEC, 3);
+    const int error = -errno;
+    close(*fd);
+    *fd = higher;
+    return higher < 0 ? error : 0;
+}
+
+int sink_file_open(const struct sink_request *request, struct sink_file *ret,
+                   const char **operation)
+{
+    struct sink_file sink = {.fd = -1, .path = strdup(request->path)};
+    struct stat status;
+    int error;
+
+    *operation = "open";
+    if (!sink.path)
+        error = -ENOMEM;
+    else if (stat(request->path, &status) == 0)
+        error = open_existing(request, &sink, &status, operation);
+    else if (errno == ENOENT)
+        error = open_absent(request, &sink, operation);
+    else
+        error = -errno;
+    if (error == 0)
+        error = above_standard(&sink.fd);
+    if (error < 0) {
+        sink_file_leave(&sink, true);
+        return error;
+    }
+    *ret = sink;
+    return 0;
+}
+
+int sink_file_begin(struct sink_file *sink)
+{
+    return sink->empty_first && ftruncate(sink->fd, 0) < 0 ? -errno : 0;
+}
+
+/* Gives a name to a file that has none. Through /proc, or by the descriptor alone, which needs a
+ * capability. */
+static int link_unnamed(int fd, const char *path)
+{
+    char link[32];
+
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    if (linkat(AT_FDCWD, link, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0)
+        return 0;
+    if (errno != ENOENT)
+        return -errno;
+    return linkat(fd, "", AT_FDCWD, path, AT_EMPTY_PATH) < 0 ? -errno : 0;
+}
+
+/* An unnamed file cannot take a name that is taken: it gets one beside it, and is renamed. */
+static int link_beside(struct sink_file *sink)
+{
+    int error = -EEXIST;
+
+    for (int tries = 0; tries < 100 && error == -EEXIST; tries++) {
+        free(sink->temporary);
+        sink->temporary = temporary_name(sink->path);
+        if (!sink->temporary)
+            return -ENOMEM;
+        const int fd = mkstemp(sink->temporary); /* to find a name that is free */
+        if (fd < 0)
+            return -errno;
+        close(fd);
+        unlink(sink->temporary);
+        error = link_unnamed(sink->fd, sink->temporary);
+    }
+    return error;
+}
+
+int sink_file_commit(struct sink_file *sink)
+{
+    int error = 0;
+
+    if (sink->unnamed) {
+        error = sink->replaces ? -EEXIST : link_unnamed(sink->fd, sink->path);
+        if (error == -EEXIST) /* or somebody made one meanwhile: the whole file wins */
+            error = link_beside(sink);
+        sink->unnamed = false;
+    }
+    if (error == 0 && sink->temporary && rename(sink->temporary, sink->path) < 0)
+        error = -errno;
+    if (error == 0) {
+        free(sink->temporary);
+        sink->temporary = NULL;
+    }
+    return error;
+}
+
+void sink_file_leave(struct sink_file *sink, bool refused)
+{
+    if (sink->temporary)
+        unlink(sink->temporary);
+    if (refused && sink->made)
+        unlink(sink->path);
+    free(sink->temporary);
+    free(sink->path);
+    sink->temporary = sink->path = NULL;
+}
