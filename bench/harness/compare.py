@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: MIT
+"""sluice against the ceiling of each path, the ceiling against itself, and the peers, in turn."""
+
+import random
+from statistics import median
+
+from .intervals import NOT_RESOLVED, Target, geometric_mean, interval
+from .measure import RunFailed, check_sink, run_once
+from .movers import CannotMove
+
+SLUICE, CEILING, CONTROL = "sluice", "ceiling", "ceiling again"
+
+TARGETS = {
+    "throughput": Target(0.97, at_least=True),
+    "cpu": Target(1.03, at_least=False),
+}
+
+MORE_AT_A_TIME = 5
+
+
+def compare(setting, path, contenders, peers, options, say):
+    """Runs a path and returns everything about it as one JSON-ready object.
+
+    contenders: {SLUICE: how, CEILING: how}; peers: {name: how}."""
+    everyone = {**contenders, CONTROL: contenders[CEILING], **peers}
+    left_out = _warm_up(setting, path, everyone, options.size)
+    if SLUICE in left_out or CEILING in left_out:
+        return _report(path, options, [], left_out, None)
+    for name in left_out:
+        everyone.pop(name)
+    chance = random.Random(options.seed)
+    rounds = []
+    wanted = options.pairs
+    while len(rounds) < wanted:
+        rounds.append(_one_round(setting, path, everyone, options.size, chance))
+        say(f"{path.name}: round {len(rounds)} of {wanted}")
+        if len(rounds) == wanted and wanted < options.pairs + options.more:
+            if _unresolved(_judge(rounds)):
+                wanted += min(MORE_AT_A_TIME, options.pairs + options.more - wanted)
+    return _report(path, options, rounds, left_out, _judge(rounds))
+
+
+def _warm_up(setting, path, everyone, size):
+    """One run of each that is not counted. Returns {name: why} of those that cannot do it."""
+    left_out = {}
+    for name, how in everyone.items():
+        if name == CONTROL:
+            continue
+        try:
+            run_once(setting, path, how, size)
+            check_sink(setting, path, size)
+        except CannotMove:
+            left_out[name] = "has no way to"
+        except RunFailed as failure:
+            left_out[name] = str(failure)
+    return left_out
+
+
+def _one_round(setting, path, everyone, size, chance):
+    """Everyone once, in an order of its own: {name: Run}."""
+    order = list(everyone)
+    chance.shuffle(order)
+    return {name: run_once(setting, path, everyone[name], size) for name in order}
+
+
+def ratios(rounds, measure):
+    """Two lists, one value a round: sluice to the ceiling (the mean of its two runs), and the
+    ceiling to itself."""
+    value = {
+        name: [getattr(one[name], measure) for one in rounds] for name in (SLUICE, CEILING, CONTROL)
+    }
+    held_against = map(geometric_mean, value[CEILING], value[CONTROL])
+    return (
+        [ours / theirs for ours, theirs in zip(value[SLUICE], held_against)],
+        [first / second for first, second in zip(value[CEILING], value[CONTROL])],
+    )
+
+
+def _judge(rounds):
+    judged = {}
+    for measure, target in TARGETS.items():
+        against, control = (interval(values) for values in ratios(rounds, measure))
+        judged[measure] = {
+            "ratio": against,
+            "control": control,
+            "target": target.value,
+            "verdict": target.verdict(against, control),
+        }
+    return judged
+
+
+def _unresolved(judged):
+    return any(one["verdict"] == NOT_RESOLVED for one in judged.values())
+
+
+def _report(path, options, rounds, left_out, judged):
+    names = list(rounds[0]) if rounds else []
+    return {
+        "path": path.name,
+        "bytes": options.size or path.size,
+        "pipe_size": path.pipe_size or None,
+        "left_out": left_out,
+        "medians": {
+            name: {
+                "throughput": round(median(one[name].throughput for one in rounds), 4),
+                "cpu": round(median(one[name].cpu for one in rounds), 5),
+            }
+            for name in sorted(names)
+        },
+        "ratios": judged and {
+            measure: {
+                **one,
+                "ratio": one["ratio"].as_json(),
+                "control": one["control"].as_json(),
+            }
+            for measure, one in judged.items()
+        },
+        "rounds": [{name: run.as_json() for name, run in one.items()} for one in rounds],
+    }

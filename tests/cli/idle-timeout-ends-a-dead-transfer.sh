@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# --idle-timeout fails when no byte has moved for so long, whichever side is to blame, and never
+# while bytes trickle.
+# serial: time is measured
+. "${SOURCE_ROOT:?}/tests/helpers/scenario.sh"
+
+scenario <<'PY'
+def started(source_kind, sink_kind, method, seconds):
+    extra = [] if method == "auto" else [f"--method={method}"]
+    options = {}
+    if source_kind == "pipe":
+        options["stdin"], feeding = os.pipe()
+        source = "-"
+    else:
+        listener = tcp_listener()
+        source = tcp_address(listener)
+    if sink_kind == "pipe":
+        reading, options["stdout"] = os.pipe()
+        sink = "-"
+    else:
+        sink_listener = tcp_listener()
+        sink = tcp_address(sink_listener)
+    running = start("copy", "--json", "--idle-timeout", seconds, *extra, source, sink, **options)
+    if source_kind != "pipe":
+        feeding = listener.accept()[0]
+    if sink_kind != "pipe":
+        reading = sink_listener.accept()[0]
+    return running, feeding, reading
+
+
+for method in ("auto", "splice", "read-write"):
+    for source_kind in ("tcp", "pipe"):
+        for sink_kind in ("tcp", "pipe"):
+            what = f"{source_kind} -> {sink_kind}, {method}"
+            running, feeding, reading = started(source_kind, sink_kind, method, "300ms")
+            os.write(fd_of(feeding), b"abc")
+            equal(os.read(fd_of(reading), 10), b"abc", what)
+            began = time.monotonic()
+            result = running.finish(10)
+            result.refused(1, r"time", r"delivered")
+            within(time.monotonic() - began, 0.25, 0.9, f"seconds until the timeout, dry {what}")
+            equal(result.ledger()["delivered"], 3, f"delivered, {what}")
+
+    # A sink that takes nothing.
+    running, feeding, reading = started("pipe", "pipe", method, "0.3")
+    Feeder(feeding, bytes(MIB))
+    began = time.monotonic()
+    result = running.finish(10).refused(1, r"time", r"delivered")
+    within(time.monotonic() - began, 0.25, 1.0, f"seconds until the timeout, full sink, {method}")
+    equal(result.ledger()["error"]["side"], "sink", f"whose fault, full sink, {method}")
+
+    # A trickle keeps it alive.
+    running, feeding, reading = started("tcp", "tcp", method, "0.3s")
+    Feeder(feeding, b"trickle", piece=1, pause=0.12)
+    collector = Collector(reading)
+    running.finish(10).expect(0)
+    equal(collector.result(), b"trickle", f"a trickle, {method}")
+PY

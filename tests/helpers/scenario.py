@@ -1,0 +1,733 @@
+# SPDX-License-Identifier: MIT
+"""What the scenarios of the command share: starting it, awkward peers, and what is measured of it.
+
+Run as `scenario.py PROGRAM.py`: executes the program with everything below in scope, then ends what
+it started, removes what it made, and exits 0, 1 (a check failed) or 77 (skipped).
+"""
+import ctypes
+import fcntl
+import hashlib
+import json
+import os
+import random
+import re
+import resource
+import shlex
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+import tty
+
+HELPERS = os.path.dirname(os.path.abspath(__file__))
+SLUICE = shlex.split(os.environ.get("SLUICE", "sluice"))
+ROOT = os.geteuid() == 0
+ALL = os.environ.get("TEST_ALL", "") not in ("", "0")
+METHODS = ("copy-range", "sendfile", "splice", "mmap-write", "read-write")
+KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+LIMIT = 30  # seconds after which a command counts as hung
+SCHEMES = ("file:", "fd:", "null:", "zero:", "tcp:", "tcp-listen:", "unix:", "unix-listen:")
+
+F_SETPIPE_SZ, F_GETPIPE_SZ = 1031, 1032
+F_ADD_SEALS, F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_WRITE = 1033, 2, 4, 8
+SIOCOUTQ, FIONREAD = 0x5411, 0x541B
+
+
+class Skipped(Exception):
+    """The scenario cannot run here."""
+
+
+class Fatal(Exception):
+    """A check failed, and nothing after it makes sense."""
+
+
+_problems = []
+_started = []
+_directories = []
+
+
+# ---- verdicts
+# -------------------------------------------------------------------------------------
+
+def note(text):
+    print(text, flush=True)
+
+
+def problem(text):
+    """Records a failed check, and goes on."""
+    _problems.append(text)
+    print("FAIL: " + text, file=sys.stderr, flush=True)
+
+
+def fail(text):
+    raise Fatal(text)
+
+
+def check(condition, text):
+    if not condition:
+        problem(text)
+    return bool(condition)
+
+
+def equal(found, wanted, what):
+    return check(found == wanted, f"{what}: found {_short(found)}, wanted {_short(wanted)}")
+
+
+def within(found, low, high, what):
+    return check(low <= found <= high, f"{what}: found {found}, wanted {low} to {high}")
+
+
+def matches(text, pattern, what):
+    return check(re.search(pattern, text, re.I | re.M),
+                 f"{what}: nothing matches /{pattern}/ in:\n{text[-2000:]}")
+
+
+def lacks(text, pattern, what):
+    return check(not re.search(pattern, text, re.I | re.M),
+                 f"{what}: /{pattern}/ should not be in:\n{text[-2000:]}")
+
+
+def same_bytes(found, wanted, what):
+    """Byte for byte; says where the first difference is."""
+    if found == wanted:
+        return True
+    at = next((i for i, (a, b) in enumerate(zip(found, wanted)) if a != b),
+              min(len(found), len(wanted)))
+    problem(f"{what}: {len(found)} bytes, wanted {len(wanted)}; the first difference is at {at}")
+    return False
+
+
+def skip(reason):
+    raise Skipped(reason)
+
+
+def _short(value):
+    text = repr(value)
+    return text if len(text) <= 300 else text[:300] + "…"
+
+
+# ---- data and places
+# ------------------------------------------------------------------------------
+
+def random_bytes(size, seed=1):
+    return random.Random(seed * 1000003 + size).randbytes(size)
+
+
+def scratch(under=None):
+    """A directory of the scenario's own, removed at the end."""
+    path = tempfile.mkdtemp(prefix="scenario.", dir=under)
+    _directories.append(path)
+    return path
+
+
+def file_with(data, path=None):
+    path = path or os.path.join(scratch(), "data")
+    with open(path, "wb") as f:
+        f.write(data)
+    return path
+
+
+def sparse_file(size, path=None):
+    path = path or os.path.join(scratch(), "sparse")
+    with open(path, "wb") as f:
+        f.truncate(size)
+    return path
+
+
+def content(path):
+    with open(path, "rb") as f:
+        return f.read()
+
+
+def leftovers(directory, *expected):
+    """Names in a directory that nobody expected: temporary files left behind."""
+    return sorted(set(os.listdir(directory)) - set(expected))
+
+
+def no_leftovers(directory, *expected):
+    equal(leftovers(directory, *expected), [], f"names left behind in {directory}")
+
+
+def wait_for(predicate, what, seconds=10):
+    """Waits for something to become true, and returns it; gives up loudly."""
+    end = time.monotonic() + seconds
+    while True:
+        value = predicate()
+        if value:
+            return value
+        if time.monotonic() > end:
+            fail(f"waited {seconds} s in vain for {what}")
+        time.sleep(0.003)
+
+
+# ---- the command
+# ----------------------------------------------------------------------------------
+
+class Result:
+    """How one run of the command ended."""
+
+    def __init__(self, command, returncode, out, err, seconds):
+        self.command, self.out, self.err, self.seconds = command, out, err, seconds
+        self.killed_by = -returncode if returncode is not None and returncode < 0 else 0
+        self.status = 128 + self.killed_by if self.killed_by else returncode
+
+    def __str__(self):
+        return f"{self.command}\n  status {self.status}, {self.seconds:.2f} s\n  " + \
+            self.err[-1500:].strip().replace("\n", "\n  ")
+
+    def expect(self, *statuses):
+        """The exit status must be one of these (0 if none is given)."""
+        statuses = statuses or (0,)
+        check(self.status in statuses,
+              f"status should be {' or '.join(map(str, statuses))}: {self}")
+        return self
+
+    def says(self, *patterns):
+        for pattern in patterns:
+            check(re.search(pattern, self.err, re.I | re.M), f"/{pattern}/ is not said by: {self}")
+        return self
+
+    def never_says(self, *patterns):
+        for pattern in patterns:
+            check(not re.search(pattern, self.err, re.I | re.M),
+                  f"/{pattern}/ should not be said by: {self}")
+        return self
+
+    def refused(self, status, *patterns):
+        """A clear refusal: the status, a message of the command's own, and nothing of a crash."""
+        self.expect(status)
+        check(re.search(r"^sluice:", self.err, re.M), f"no line begins with 'sluice:' in: {self}")
+        return self.says(*patterns).never_says(r"Sanitizer|assert|core dumped")
+
+    def ledger(self):
+        """The last JSON object printed; its sums are checked."""
+        found = None
+        for text in (self.out.decode(errors="replace"), self.err):
+            for start in re.finditer(r"^\{", text, re.M):
+                try:
+                    found = json.JSONDecoder().raw_decode(text[start.start():])[0]
+                except ValueError as error:
+                    fail(f"JSON does not parse ({error}): {self}\n{text}")
+            if found is not None:
+                check_ledger(found, self.command)
+                return found
+        fail(f"no JSON was printed by: {self}")
+
+
+def check_ledger(ledger, what):
+    """The promises that hold for every ledger."""
+    for key in ("version", "source", "sink", "status", "bytes", "taken", "delivered", "parked",
+                "lost",
+                "salvaged", "seconds", "method", "copies_per_byte", "cpu", "calls", "polls", "switches",
+                "eagain", "legs", "fallbacks"):
+        if not check(key in ledger, f"the ledger has no '{key}': {what}"):
+            return
+    taken, delivered, parked = ledger["taken"], ledger["delivered"], ledger["parked"]
+    check(delivered + parked == taken,
+          f"delivered {delivered} + parked {parked} is not taken {taken}: {what}")
+    check(ledger["lost"] + ledger["salvaged"] == parked,
+          f"lost {ledger['lost']} + salvaged {ledger['salvaged']} is not parked {parked}: {what}")
+    equal(ledger["bytes"], delivered, f"'bytes' and 'delivered' of {what}")
+    equal(ledger["version"], 1, f"the ledger's version: {what}")
+    for leg in ledger["legs"]:
+        for key in ("leg", "method", "call", "class", "known", "bytes", "calls", "eagain"):
+            check(key in leg, f"a leg has no '{key}': {what}: {leg}")
+    for fallback in ledger["fallbacks"]:
+        for key in ("from", "to", "call", "error", "side", "at"):
+            check(key in fallback, f"a fallback has no '{key}': {what}: {fallback}")
+    hops = [(leg["leg"].split(" -> "), leg["bytes"]) for leg in ledger["legs"]]
+    # A private pipe and a pipe of the user's have one name: there the rows cannot be told apart.
+    source = {hop[0] for hop, _ in hops} - {"user", "pipe"}
+    sink = {hop[-1] for hop, _ in hops} - {"user", "pipe"}
+    if hops and len(source) == 1 and not any(hop[0] == "pipe" and hop[-1] not in sink
+                                             for hop, _ in hops) and "pipe" not in str(ledger["sink"]):
+        if len(sink) == 1:
+            equal(sum(n for hop, n in hops if hop[-1] in sink), delivered,
+                  f"bytes of the legs into the sink: {what}")
+
+
+class Running:
+    """The command while it runs. Its output goes to files, so that it never waits for us."""
+
+    def __init__(self, arguments, prefix=(), stdin=subprocess.DEVNULL, stdout=None, stderr=None,
+                 pass_fds=(), cwd=None, env=None, before=None, program=None):
+        self.arguments = list(prefix) + (program or SLUICE) + [os.fsdecode(a) for a in arguments]
+        self._out, self._err = tempfile.TemporaryFile(), tempfile.TemporaryFile()
+        environment = dict(os.environ, **(env or {}))
+        self.began = time.monotonic()
+        self._result, self._listening = None, set()
+        self.process = subprocess.Popen(
+            self.arguments, stdin=stdin, stdout=self._out if stdout is None else stdout,
+            stderr=self._err if stderr is None else stderr, pass_fds=pass_fds, cwd=cwd,
+            env=environment, preexec_fn=before)
+        self.pid = self.process.pid
+        _started.append(self.process)
+
+    def __str__(self):
+        return shlex.join(self.arguments)
+
+    @staticmethod
+    def _text(f):
+        return os.pread(f.fileno(), 1 << 26, 0)
+
+    def out(self):
+        return self._text(self._out)
+
+    def err(self):
+        return self._text(self._err).decode(errors="replace")
+
+    def running(self):
+        return self.process.poll() is None
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def address(self, of=""):
+        """Where it says that it listens: the first such line that was not yet used ("unix" or "tcp": of
+        that kind)."""
+        kind = {"unix": r"\S*/\S*", "tcp": r"[^\s/]+:\d+", "": r"\S+"}[of]
+
+        def said():
+            for match in re.finditer(rf"listening on ({kind})(?=\s)", self.err()):
+                if match.start() not in self._listening:
+                    self._listening.add(match.start())
+                    return match.group(1)
+            if not self.running():
+                fail(f"it ended before it listened: {self.finish()}")
+            return None
+        return wait_for(said, f"'listening on' from {self}")
+
+    def connect(self, of=""):
+        """Connects a peer to the command's listener."""
+        address = self.address(of)
+        if "/" in address:
+            peer = socket.socket(socket.AF_UNIX)
+            peer.connect(address)
+            return peer
+        host, port = address.rsplit(":", 1)
+        return socket.create_connection((host.strip("[]"), int(port)))
+
+    def finish(self, seconds=LIMIT):
+        """Waits for its end; a command that does not end is a failed check, and is killed."""
+        if self._result:
+            return self._result
+        try:
+            code = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            problem(f"hangs (state {state_of(self.pid)}, in {proc(self.pid, 'wchan')}; not ended "
+                    f"after {seconds} s): {self}\n{self.err()}")
+            self.process.kill()
+            try:
+                code = self.process.wait(5)
+            except subprocess.TimeoutExpired:
+                fail(f"survives SIGKILL: {self}")
+        spent = time.monotonic() - self.began
+        self._result = Result(str(self), code, self.out(), self.err(), spent)
+        self._out.close()
+        self._err.close()
+        return self._result
+
+
+def start(*arguments, **options):
+    return Running(arguments, **options)
+
+
+def sluice(*arguments, input=None, seconds=LIMIT, **options):
+    """Runs the command to its end. `input` comes through a pipe on standard input."""
+    feeder = None
+    if input is not None:
+        read_end, write_end = os.pipe()
+        options["stdin"] = read_end
+    running = Running(arguments, **options)
+    if input is not None:
+        os.close(read_end)
+        feeder = Feeder(write_end, input)
+    result = running.finish(seconds)
+    if feeder:
+        feeder.thread.join(5)
+    return result
+
+
+def copy(*arguments, **options):
+    return sluice("copy", *arguments, **options)
+
+
+def skip_under_sanitizer(why):
+    """For limits of memory and time, which a sanitizer makes meaningless."""
+    if os.environ.get("SLUICE_SANITIZER"):
+        skip(f"under {os.environ['SLUICE_SANITIZER']}: {why}")
+
+
+def file_systems():
+    """A directory of the scenario's own on each file system that the tests were given, by name."""
+    entries = [entry.split(":", 1) for entry in os.environ.get("SLUICE_FS", "").split()]
+    found = {name: scratch(path) for name, path in entries}
+    return found or {"here": scratch()}
+
+
+def on(name):
+    """A directory on that file system, or a skip."""
+    for entry in os.environ.get("SLUICE_FS", "").split():
+        if entry.startswith(name + ":"):
+            return scratch(entry.split(":", 1)[1])
+    skip(f"missing {name}: not set up here")
+
+
+def helper(name):
+    """A program of tests/helpers, as it was built."""
+    path = os.path.join(os.environ.get("BUILD_ROOT", ""), "tests", name)
+    if not os.path.exists(path):
+        skip(f"missing {name}: the helper was not built")
+    return path
+
+
+# ---- what the kernel says of a process
+# ------------------------------------------------------------
+
+def proc(pid, name):
+    try:
+        with open(f"/proc/{pid}/{name}", "rb") as f:
+            return f.read().decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def status_of(pid, key):
+    match = re.search(rf"^{key}:\s*(\S+)", proc(pid, "status"), re.M)
+    return match.group(1) if match else ""
+
+
+def state_of(pid):
+    return status_of(pid, "State") or "gone"
+
+
+def cpu_of(pid):
+    """Seconds of processor time, user and system, from /proc/PID/stat."""
+    fields = proc(pid, "stat").rpartition(")")[2].split()
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK") if fields else 0.0
+
+
+def switches_of(pid):
+    return sum(int(status_of(pid, key) or 0)
+               for key in ("voluntary_ctxt_switches", "nonvoluntary_ctxt_switches"))
+
+
+def settle(running, seconds=5):
+    """Waits until the command sleeps and stays asleep."""
+    def asleep():
+        before = switches_of(running.pid)
+        time.sleep(0.05)
+        return state_of(running.pid) == "S" and switches_of(running.pid) == before
+    wait_for(asleep, f"{running} to sleep (state {state_of(running.pid)})", seconds)
+
+
+def idle_costs_nothing(running, what, seconds=0.6):
+    """While it has nothing to do it must neither spin nor wake up again and again."""
+    if not check(running.running(), f"{what}: it has ended instead of waiting: {running.err()}"):
+        return
+    cpu, switches = cpu_of(running.pid), switches_of(running.pid)
+    time.sleep(seconds)
+    check(cpu_of(running.pid) - cpu <= 0.03,
+          f"{what}: {cpu_of(running.pid) - cpu:.2f} s of CPU in {seconds} s of idleness")
+    check(switches_of(running.pid) - switches <= 20 * seconds,
+          f"{what}: woke up {switches_of(running.pid) - switches} times in {seconds} s of idleness")
+
+
+# ---- peers
+# ----------------------------------------------------------------------------------------
+
+def tcp_listener(receive_buffer=None):
+    listener = socket.socket()
+    if receive_buffer:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(1)
+    listener.settimeout(LIMIT)
+    return listener
+
+
+def tcp_address(listener):
+    return "tcp:127.0.0.1:%d" % listener.getsockname()[1]
+
+
+def unix_listener():
+    path = os.path.join(scratch(), "socket")
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen(1)
+    listener.settimeout(LIMIT)
+    return listener, "unix:" + path
+
+
+def tcp_pair(send_buffer=None, receive_buffer=None):
+    """Two connected TCP sockets: (left, right). The buffers are those of both."""
+    listener = tcp_listener(receive_buffer)
+    left = socket.socket()
+    for size, option in ((send_buffer, socket.SO_SNDBUF), (receive_buffer, socket.SO_RCVBUF)):
+        if size:
+            left.setsockopt(socket.SOL_SOCKET, option, size)
+    left.connect(listener.getsockname())
+    right = listener.accept()[0]
+    if send_buffer:
+        right.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
+    listener.close()
+    return left, right
+
+
+def unix_pair(kind=socket.SOCK_STREAM):
+    return socket.socketpair(socket.AF_UNIX, kind)
+
+
+def raw_terminal():
+    """A pseudo-terminal that passes every byte unchanged: (master, slave)."""
+    master, slave = os.openpty()
+    tty.setraw(slave)
+    return master, slave
+
+
+def reset(peer):
+    """Closes a TCP socket with a reset."""
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    peer.close()
+
+
+def fd_of(end):
+    return end if isinstance(end, int) else end.fileno()
+
+
+def close(end):
+    if isinstance(end, int):
+        os.close(end)
+    else:
+        end.close()
+
+
+class Feeder:
+    """Writes bytes into a descriptor or socket from a thread of its own, then ends it."""
+
+    def __init__(self, end, data, piece=None, pause=0.0, end_it=True):
+        self.end, self.data, self.sent, self.error = end, data, 0, None
+        self._piece, self._pause, self._end_it = piece or max(len(data), 1), pause, end_it
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _run(self):
+        fd, view = fd_of(self.end), memoryview(self.data)
+        try:
+            while self.sent < len(view):
+                self.sent += os.write(fd, view[self.sent:self.sent + self._piece])
+                if self._pause:
+                    time.sleep(self._pause)
+        except OSError as error:
+            self.error = error
+        if self._end_it:
+            close(self.end)
+
+    def join(self, seconds=LIMIT):
+        self.thread.join(seconds)
+        check(not self.thread.is_alive(), f"the source's writer is stuck after {self.sent} bytes")
+
+
+class Collector:
+    """Reads a descriptor or socket to its end from a thread of its own, then closes it. Given a
+    listener, it accepts one peer first."""
+
+    def __init__(self, end, listener=False, piece=1 << 16, pause=0.0, hold=None):
+        self.end, self.data, self.error, self.first_at = end, bytearray(), None, None
+        self._listener, self._piece, self._pause = listener, piece, pause
+        self.go = hold or threading.Event()
+        if hold is None:
+            self.go.set()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _run(self):
+        try:
+            if self._listener:
+                listener, self.end = self.end, self.end.accept()[0]
+                listener.close()
+            self.go.wait()
+            fd = fd_of(self.end)
+            while True:
+                piece = os.read(fd, self._piece)
+                if not piece:
+                    break
+                self.first_at = self.first_at or time.monotonic()
+                self.data += piece
+                if self._pause:
+                    time.sleep(self._pause)
+        except OSError as error:
+            self.error = error  # a terminal ends with EIO
+        close(self.end)
+
+    def result(self, seconds=LIMIT):
+        self.thread.join(seconds)
+        check(not self.thread.is_alive(), f"the sink's reader never saw the end "
+              f"(after {len(self.data)} bytes)")
+        return bytes(self.data)
+
+
+class Drain:
+    """Counts what arrives and throws it away, in a process of its own: full speed, little memory."""
+
+    PROGRAM = ("import os,sys\nn=0\nwhile True:\n b=os.read(int(sys.argv[1]),1<<20)\n"
+               " if not b: break\n n+=len(b)\nprint(n)")
+
+    def __init__(self, end):
+        fd = fd_of(end)
+        self.process = subprocess.Popen([sys.executable, "-c", self.PROGRAM, str(fd)],
+                                        pass_fds=[fd],
+                                        stdout=subprocess.PIPE)
+        _started.append(self.process)
+        close(end)
+
+    def result(self, seconds=LIMIT):
+        return int(self.process.communicate(timeout=seconds)[0])
+
+
+# ---- system calls
+# ---------------------------------------------------------------------------------
+
+MOVING_CALLS = ("read,readv,pread64,preadv,preadv2,write,writev,pwrite64,pwritev,pwritev2,recvfrom,"
+                "recvmsg,sendto,sendmsg,splice,sendfile,copy_file_range,tee,vmsplice")
+
+
+class Call:
+    """One line of strace's."""
+
+    LINE = re.compile(r"^(?:\d+ +)?(\w+)\((.*)\)\s+= (-?\d+|\?)(?: (E\w+))?.*$")
+
+    def __init__(self, match, line):
+        self.name, self.arguments = match.group(1), match.group(2)
+        self.value = int(match.group(3)) if match.group(3) != "?" else 0
+        self.error, self.injected = match.group(4), "(INJECTED)" in line
+
+    def __repr__(self):
+        return f"{self.name}({self.arguments[:120]}) = {self.value} {self.error or ''}".strip()
+
+
+class Traced(Running):
+    """The command under strace; calls() gives what it did."""
+
+    def __init__(self, arguments, trace=MOVING_CALLS, inject=(), **options):
+        self.log = os.path.join(scratch(), "strace")
+        prefix = ["strace", "-f", "-qq", "-y", "-s", "0", "-o", self.log, "-e", f"trace={trace}"]
+        for rule in inject:
+            prefix += ["-e", f"inject={rule}"]
+        # A leak checker cannot work in a traced process.
+        environment = dict(options.pop("env", None) or {})
+        environment["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
+        super().__init__(arguments, prefix=prefix + list(options.pop("prefix", ())),
+                         env=environment, **options)
+
+    def calls(self):
+        with open(self.log, errors="replace") as f:
+            joined = _join_unfinished(f)
+        return [Call(match, line) for line in joined
+                for match in [Call.LINE.match(line)] if match]
+
+
+def _join_unfinished(lines):
+    """Strace breaks a line in two when another thread comes between; puts them together."""
+    pending = {}
+    for line in lines:
+        line = line.rstrip("\n")
+        pid = line.split(" ", 1)[0]
+        if line.endswith("<unfinished ...>"):
+            pending[pid] = line[:-len("<unfinished ...>")].rstrip()
+        elif "resumed>" in line:
+            yield pending.pop(pid, pid) + line.split("resumed>", 1)[1]
+        else:
+            yield line
+
+
+# What each method moves bytes with: the calls that take from the source, and those that give to
+# the sink.
+READING = {"read", "readv", "pread64", "preadv", "preadv2", "recvfrom", "recvmsg"}
+WRITING = {"write", "writev", "pwrite64", "pwritev", "pwritev2", "sendto", "sendmsg"}
+USED_BY = {"copy-range": {"copy_file_range"}, "sendfile": {"sendfile"}, "splice": {"splice"},
+           "mmap-write": WRITING, "read-write": READING | WRITING}
+
+
+def traced(*arguments, trace=MOVING_CALLS, inject=(), input=None, seconds=LIMIT, **options):
+    """Runs the command under strace to its end; the result has the calls too."""
+    if input is not None:
+        read_end, write_end = os.pipe()
+        options["stdin"] = read_end
+    running = Traced(arguments, trace=trace, inject=inject, **options)
+    if input is not None:
+        os.close(read_end)
+        Feeder(write_end, input)
+    result = running.finish(seconds)
+    result.calls = running.calls()
+    return result
+
+
+# ---- checksums
+# ------------------------------------------------------------------------------------
+
+def xxh3(data):
+    """XXH3 of 64 bits, as `xxhsum -H3` prints it; None without the library."""
+    try:
+        library = ctypes.CDLL("libxxhash.so.0")
+    except OSError:
+        return None
+    library.XXH3_64bits.restype = ctypes.c_uint64
+    library.XXH3_64bits.argtypes = (ctypes.c_char_p, ctypes.c_size_t)
+    return "%016x" % library.XXH3_64bits(bytes(data), len(data))
+
+
+# ---- the end
+# --------------------------------------------------------------------------------------
+
+def _clean_up():
+    for process in _started:
+        if process.poll() is None:
+            process.kill()
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                problem(f"process {process.pid} survives SIGKILL")
+    for path in _directories:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def run_program(path, arguments):
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
+    with open(path) as f:
+        code = compile(f.read(), path, "exec")
+    scope = {name: value for name, value in globals().items() if not name.startswith("_")}
+    scope["__name__"] = "scenario"
+    sys.argv = [path] + arguments
+    status = 0
+    try:
+        exec(code, scope)
+    except Skipped as reason:
+        note(f"SKIP: {reason}")
+        status = 77
+    except Fatal as reason:
+        problem(str(reason))
+    except SystemExit as end:
+        status = end.code or 0
+    except BaseException:
+        problem("the scenario broke:\n" + traceback.format_exc())
+    _clean_up()
+    return 1 if _problems else status
+
+
+if __name__ == "__main__":
+    # One copy of the module, whether imported or run.
+    sys.path.insert(0, HELPERS)
+    import scenario
+    code = scenario.run_program(sys.argv[1], sys.argv[2:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # a thread that is stuck in the kernel must not keep us
