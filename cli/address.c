@@ -68,8 +68,10 @@ static bool valid_port(const char *text)
 {
     char *end;
 
+    if ((*text | 0x20) >= 'a' && (*text | 0x20) <= 'z')
+        return strpbrk(text, " /:,") == NULL; /* the name of a service */
     if (*text < '0' || *text > '9')
-        return *text && strpbrk(text, " /:,") == NULL; /* the name of a service */
+        return false;
     errno = 0;
     const unsigned long value = strtoul(text, &end, 10);
     return !*end && !errno && value <= 65535;

@@ -14,6 +14,7 @@
 
 #include "address.h"
 #include "message.h"
+#include "signals.h"
 
 /* "127.0.0.1:9000", "[::1]:9000", or the path. */
 static void socket_name(const struct sockaddr_storage *storage, socklen_t length,
@@ -114,6 +115,12 @@ static int connect_tcp(const struct address *address, char *name, size_t size,
     return error;
 }
 
+/* Said under -q too: without it nobody would know the port. */
+static void say_listening(const char *name)
+{
+    dprintf(STDERR_FILENO, "listening on %s\n", name);
+}
+
 /* Says where it listens, takes one peer and stops listening. Consumes the listener. */
 static int take_peer(int listener, const struct address *address, char *name, size_t size,
                      const char **operation)
@@ -126,10 +133,12 @@ static int take_peer(int listener, const struct address *address, char *name, si
     if (listen(listener, 1) == 0 &&
         getsockname(listener, (struct sockaddr *)&storage, &length) == 0) {
         socket_name(&storage, length, address->path, name, size);
-        notice("listening on %s", name);
+        say_listening(name);
         *operation = "accept";
-        length = sizeof storage;
-        fd = accept4(listener, (struct sockaddr *)&storage, &length, SOCK_CLOEXEC);
+        do { /* another signal than a deadly one is no reason to stop */
+            length = sizeof storage;
+            fd = accept4(listener, (struct sockaddr *)&storage, &length, SOCK_CLOEXEC);
+        } while (fd < 0 && errno == EINTR && !signals_caught());
     }
     const int error = -errno;
     if (fd >= 0 && storage.ss_family != AF_UNIX)

@@ -74,7 +74,10 @@ static enum status cannot(struct copy *copy, enum sluice_side side, const char *
         .size = sizeof copy->report.error, .error = error, .side = side, .operation = operation};
     copy->report.error_endpoint = name;
     copy->report.errno_words =
-        error == -ENOTSUP ? "Not a regular file: it can only be written in place" : strerror(-error);
+        error == -ENOTSUP  ? "Not a regular file: it can only be written in place"
+        : error == -EEXIST && side == SLUICE_SIDE_SINK && strcmp(operation, "open") == 0
+            ? "source and sink are the same file"
+            : strerror(-error);
     message("cannot %s '%s': %s", operation, name, copy->report.errno_words);
     return STATUS_FAILED;
 }
@@ -164,7 +167,13 @@ static bool source_repeats(const struct copy *copy)
 static int open_sink_path(struct copy *copy, const char **operation)
 {
     const struct copy_options *options = &copy->options;
+    struct sluice_endpoint_info info = {.size = sizeof info};
+    struct stat source;
+
+    sluice_endpoint_describe(copy->source, &info);
+    const bool regular = fstat(info.fd, &source) == 0 && S_ISREG(source.st_mode);
     const struct sink_request request = {
+        .source = regular ? &source : NULL,
         .path = options->sink.path,
         .append = options->append,
         .keep = options->library.flags & SLUICE_SINK_OFFSET,
@@ -348,6 +357,9 @@ static enum status make_transfer(struct copy *copy)
         return refused(copy, error);
     if (copy->options.verbose)
         status = explain_before(copy);
+    if (status == STATUS_DONE && options->require)
+        notice("sluice: the requirement is met by what is expected, from a table: nothing was "
+               "measured");
     if (status == STATUS_DONE && copy->options.salvage) {
         error = salvage_open(&copy->salvage, copy->options.salvage);
         if (error < 0)
@@ -393,10 +405,15 @@ static void tell_failure(struct copy *copy, uint64_t parked)
 {
     struct sluice_error *error = &copy->report.error;
     const bool source = error->side == SLUICE_SIDE_SOURCE;
-    const char *words = error->reason ? error->reason : strerror(-error->error);
-    char text[2 * NAME_SIZE];
+    char words[256], text[2 * NAME_SIZE];
 
     copy->report.errno_words = strerror(-error->error);
+    /* What the library knows better than the errno says (it made up the errno), or beside it. */
+    if (error->reason && error->error == -ENODATA)
+        snprintf(words, sizeof words, "%s", error->reason);
+    else
+        snprintf(words, sizeof words, "%s%s%s", copy->report.errno_words,
+                 error->reason ? "; " : "", error->reason ? error->reason : "");
     fate(copy, parked, text, sizeof text);
     if (error->error == -ECANCELED && signals_caught()) {
         message("stopped by SIG%s (%s)", sigabbrev_np(signals_caught()), text);
@@ -421,7 +438,8 @@ static enum status failed(struct copy *copy)
     if (copy->options.salvage)
         copy->report.salvaged = salvage_write(&copy->salvage, copy->transfer);
     /* The reader of standard output has left: die as others do, without a word. */
-    if (copy->report.error.error == -EPIPE && copy->options.sink.scheme == ADDRESS_STANDARD)
+    if (copy->report.error.error == -EPIPE && copy->report.error.side == SLUICE_SIDE_SINK &&
+        copy->options.sink.scheme == ADDRESS_STANDARD && !signals_sigpipe_ignored())
         return (enum status)(128 + SIGPIPE);
     tell_failure(copy, parked);
     if (copy->report.error.error == -ECANCELED && signals_caught())
@@ -599,10 +617,7 @@ int command_copy(int argc, char **argv)
         status = run(&copy);
     print_ledger(&copy);
     status = let_go(&copy, status);
-    if (status == (enum status)(128 + SIGPIPE)) {
+    if (status == (enum status)(128 + SIGPIPE))
         signals_die_of(SIGPIPE);
-        message("cannot write to '-': Broken pipe");
-        status = STATUS_FAILED;
-    }
     return signals_caught() && status != STATUS_DONE ? 128 + signals_caught() : (int)status;
 }

@@ -295,6 +295,10 @@ static enum status parse_addresses(const char *command, int count, char **words,
     if (address_parse(words[0], &options->source, why, sizeof why) < 0 ||
         address_parse(words[1], &options->sink, why, sizeof why) < 0)
         return usage_error(command, "%s", why);
+    const bool copies = strcmp(command, "copy") == 0;
+    if (copies && (address_is_kind(&options->source) || address_is_kind(&options->sink)))
+        return usage_error(command, "'%s' is only a kind: there is nothing to open",
+                           address_is_kind(&options->source) ? words[0] : words[1]);
     return STATUS_DONE;
 }
 

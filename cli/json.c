@@ -20,6 +20,25 @@ static json_t *seconds_json(double value)
     return json_real(floor(value * 1e6 + 0.5) / 1e6);
 }
 
+/* Any name as JSON: a byte that is no UTF-8 becomes U+FFFD. */
+static json_t *name_json(const char *name)
+{
+    char clean[3 * 512 + 1];
+    size_t at = 0;
+    json_t *string = json_string(name);
+
+    if (string)
+        return string;
+    for (; *name && at < sizeof clean - 4; name++) {
+        if ((unsigned char)*name < 0x80)
+            clean[at++] = *name;
+        else
+            at += (size_t)sprintf(clean + at, "\xef\xbf\xbd");
+    }
+    clean[at] = '\0';
+    return json_string(clean);
+}
+
 static json_t *leg_json(const struct sluice_row *row)
 {
     char leg[64];
@@ -63,8 +82,10 @@ static json_t *fallbacks_json(const struct report *report, unsigned fallbacks)
 static json_t *error_json(const struct report *report)
 {
     const struct sluice_error *error = &report->error;
-    return json_pack("{ss ss? ss? ss ss ss? sI}", "side", sluice_side_name(error->side),
-                     "operation", error->operation, "endpoint", report->error_endpoint, "errno",
+    const char *endpoint = report->error_endpoint;
+    return json_pack("{ss ss? so ss ss? ss? sI}", "side", sluice_side_name(error->side),
+                     "operation", error->operation, "endpoint",
+                     endpoint ? name_json(endpoint) : json_null(), "errno",
                      errno_name(error->error), "message", report->errno_words, "reason",
                      error->reason, "offset", integer(error->offset));
 }
@@ -106,15 +127,13 @@ void report_json(const struct report *report, bool lines, FILE *out)
 
     report_cpu(report, &user, &system);
     json_t *object = json_pack(
-        "{si ss ss ss sI so s{so so} s{sI sI}}", "version", 1, "source", report->source, "sink",
-        report->sink, "status", status, "salvaged", integer(report->salvaged), "seconds",
+        "{si so so ss sI so s{so so} s{sI sI}}", "version", 1, "source", name_json(report->source),
+        "sink", name_json(report->sink), "status", status, "salvaged", integer(report->salvaged), "seconds",
         seconds_json(report->seconds), "cpu", "user",
         seconds_json(user), "system", seconds_json(system), "switches", "voluntary",
         (json_int_t)(after->ru_nvcsw - before->ru_nvcsw), "involuntary",
         (json_int_t)(after->ru_nivcsw - before->ru_nivcsw));
 
-    if (!object) /* a name that is not UTF-8 */
-        object = json_pack("{si ss}", "version", 1, "status", status);
     if (lines)
         json_object_set_new(object, "event", json_string(status));
     if (report->transfer)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The command: a table of subcommands, which dispatches and prints the usage. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -66,6 +67,15 @@ static int unknown_command(const char *word)
                       : usage_error("", "unknown command '%s'", word));
 }
 
+/* What was printed on standard output must have got there. */
+static int flushed(int status)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
+    message("cannot write to standard output: %s", strerror(errno));
+    return status == STATUS_DONE ? STATUS_FAILED : status;
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 2) {
@@ -74,15 +84,15 @@ int main(int argc, char **argv)
     }
     for (const struct command *command = commands; command < commands + COMMANDS; command++)
         if (strcmp(argv[1], command->name) == 0)
-            return command->function(argc - 1, argv + 1);
+            return flushed(command->function(argc - 1, argv + 1));
     if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
         print_version();
-        return STATUS_DONE;
+        return flushed(STATUS_DONE);
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
         strcmp(argv[1], "help") == 0) {
         print_help(stdout);
-        return STATUS_DONE;
+        return flushed(STATUS_DONE);
     }
     return argv[1][0] == '-' ? (int)usage_error("", "unknown option '%s'", argv[1])
                              : unknown_command(argv[1]);

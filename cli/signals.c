@@ -9,7 +9,8 @@
 enum { AGAIN_MILLISECONDS = 20 };
 
 static sluice_cancel *cancel;
-static volatile sig_atomic_t caught, line_wanted, sigpipe_ignored;
+static volatile sig_atomic_t caught, line_wanted;
+static bool sigpipe_ignored;
 static unsigned tick;
 
 static void set_timer(unsigned milliseconds)
@@ -85,10 +86,13 @@ bool signals_take_line(void)
     return true;
 }
 
+bool signals_sigpipe_ignored(void)
+{
+    return sigpipe_ignored;
+}
+
 void signals_die_of(int number)
 {
-    if (number == SIGPIPE && sigpipe_ignored)
-        return;
     signal(number, SIG_DFL);
     raise(number);
 }

@@ -27,8 +27,10 @@ int signals_caught(void);
 /* Whether a line was asked for since the last call. */
 bool signals_take_line(void);
 
-/* Dies of the signal, as if it had never been handled. For SIGPIPE, returns if it was ignored when
- * we started: then an error message is due. */
+/* Whether SIGPIPE was ignored when we started: then an error message is due instead of a death. */
+bool signals_sigpipe_ignored(void);
+
+/* Dies of the signal, as if it had never been handled. */
 void signals_die_of(int number);
 
 #endif

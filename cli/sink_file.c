@@ -86,6 +86,9 @@ static int open_existing(const struct sink_request *request, struct sink_file *s
         *operation = "replace";
         return S_ISDIR(status->st_mode) ? -EISDIR : -ENOTSUP;
     }
+    if (request->source && regular && request->source->st_dev == status->st_dev &&
+        request->source->st_ino == status->st_ino)
+        return -EEXIST;
     if (request->atomic) {
         char *real = realpath(request->path, NULL);
         if (!real)

@@ -14,6 +14,7 @@ struct sink_request {
     bool append;
     bool keep;      /* other bytes of an existing file are kept: an offset was given */
     bool atomic;    /* also over an existing file */
+    const struct stat *source; /* not to be replaced by its own copy; NULL: no regular file */
     bool in_place;  /* also an absent file gets its name at once */
 };
 

@@ -177,6 +177,10 @@ int endpoint_refresh(struct sluice_endpoint *endpoint)
     if (flags & O_PATH)
         return -EBADF;
     endpoint->flags = flags;
+    if (endpoint->medium == MEDIUM_PIPE) {
+        const int capacity = sys_fcntl(endpoint->fd, F_GETPIPE_SZ, 0);
+        endpoint->capacity = capacity > 0 ? (uint64_t)capacity : 0;
+    }
     /* tmpfs takes the flag and copies all the same; what a remote file system does is its own. */
     const bool to_device = (endpoint->medium & (MEDIUM_FILE | MEDIUM_BLOCK)) &&
                            strcmp(endpoint->name, "tmpfs") != 0;
@@ -312,12 +316,9 @@ int sluice_endpoint_describe(const sluice_endpoint *endpoint, struct sluice_endp
         .open_flags = endpoint->flags,
         .seekable = (endpoint->medium & MEDIA_SEEKABLE) != 0,
         .bytes = endpoint->bytes,
+        .pipe_capacity = endpoint->capacity,
         .device = endpoint->device,
         .inode = endpoint->inode,
     };
-    if (endpoint->medium == MEDIUM_PIPE && endpoint->fd >= 0) {
-        const int capacity = sys_fcntl(endpoint->fd, F_GETPIPE_SZ, 0);
-        info.pipe_capacity = capacity > 0 ? (uint64_t)capacity : 0;
-    }
     return SIZED_COPY(ret, info);
 }

@@ -50,7 +50,8 @@ struct sluice_endpoint {
     int family, type; /* sockets */
     dev_t device;
     ino_t inode;
-    uint64_t bytes;   /* regular: st_size; block: the device's */
+    uint64_t bytes;    /* regular: st_size; block: the device's */
+    uint64_t capacity; /* pipe: F_GETPIPE_SZ */
 };
 
 /* Reads the flags again: they can change after opening, as O_APPEND on a shared terminal does.

@@ -58,6 +58,20 @@ static bool truncated(const struct sluice_transfer *transfer, int64_t written_to
     return endpoint_size(transfer->in.endpoint, &size) >= 0 && size < (uint64_t)written_to;
 }
 
+/* A file that was truncated since the window was mapped is written only as far as it goes. Returns
+ * true if nothing is left of it here. */
+static bool shortened(const struct sluice_transfer *transfer, size_t *length)
+{
+    const int64_t position = transfer->in.offset;
+    uint64_t size;
+
+    if (endpoint_size(transfer->in.endpoint, &size) < 0 ||
+        size >= (uint64_t)position + *length)
+        return false;
+    *length = size > (uint64_t)position ? (size_t)(size - (uint64_t)position) : 0;
+    return *length == 0;
+}
+
 static struct move mmap_pump(struct sluice_transfer *transfer, size_t want)
 {
     struct side *in = &transfer->in;
@@ -69,9 +83,12 @@ static struct move mmap_pump(struct sluice_transfer *transfer, size_t want)
         move.value = window_open(transfer, &move);
     if (move.value <= 0)
         return move;
+    move = (struct move){.call = CALL_MAP};
     size_t length = (size_t)(window->end - in->offset);
     if (length > want)
         length = want;
+    if (shortened(transfer, &length))
+        return move; /* the end, says CALL_MAP */
     move.call = CALL_WRITE_MAPPED;
     move.value = memory_write(transfer, (char *)window->address + (in->offset - window->begin),
                               length);
