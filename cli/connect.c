@@ -73,6 +73,11 @@ static int resolve(const struct address *address, bool passive, struct addrinfo 
                                    .ai_socktype = SOCK_STREAM,
                                    .ai_flags = passive ? AI_PASSIVE : AI_ADDRCONFIG};
     const char *host = *address->host ? address->host : "127.0.0.1";
+    /* A number needs no look-up, and then none of the resolver's own sockets and files. */
+    struct addrinfo numeric = hints;
+    numeric.ai_flags = (hints.ai_flags & ~AI_ADDRCONFIG) | AI_NUMERICHOST | AI_NUMERICSERV;
+    if (getaddrinfo(host, address->port, &numeric, ret) == 0)
+        return 0;
     const int error = getaddrinfo(host, address->port, &hints, ret);
 
     if (error == 0)

@@ -41,6 +41,7 @@ struct copy {
     struct timespec begun;
     struct report report;
     char checksum[CHECKSUM_HEX];
+    char words[256]; /* what went wrong, as it is said */
     bool moved; /* the transfer was run */
 };
 
@@ -141,7 +142,6 @@ static enum status open_source(struct copy *copy)
     bool borrowed = false;
     int fd;
 
-    snprintf(copy->source_name, NAME_SIZE, "%s", address->text);
     if (is_simple(address))
         fd = open_simple(address, STDIN_FILENO, O_RDONLY, &borrowed);
     else if (address->scheme == ADDRESS_PATH) {
@@ -195,7 +195,6 @@ static enum status open_sink(struct copy *copy)
     bool borrowed = false;
     int fd;
 
-    snprintf(copy->sink_name, NAME_SIZE, "%s", address->text);
     if (copy->options.atomic == ATOMIC_ALWAYS && address->scheme != ADDRESS_PATH)
         return cannot(copy, SLUICE_SIDE_SINK, "replace", address->text, -ENOTSUP);
     if (is_simple(address))
@@ -317,7 +316,7 @@ static enum status refused(struct copy *copy, int error)
     const struct sluice_error *why = &copy->report.error;
     const char *words = why->reason ? why->reason : strerror(-error);
 
-    copy->report.errno_words = strerror(-error);
+    copy->report.errno_words = words;
     if (stopped_by_requirement(why)) {
         message("'%s' to '%s': %s (expected, from a table: nothing was measured)",
                 copy->source_name, copy->sink_name, words);
@@ -405,18 +404,15 @@ static void tell_failure(struct copy *copy, uint64_t parked)
 {
     struct sluice_error *error = &copy->report.error;
     const bool source = error->side == SLUICE_SIDE_SOURCE;
-    char words[256], text[2 * NAME_SIZE];
+    char *words = copy->words, text[2 * NAME_SIZE];
 
-    copy->report.errno_words = strerror(-error->error);
-    /* What the library knows better than the errno says (it made up the errno), or beside it. */
-    if (error->reason && error->error == -ENODATA)
-        snprintf(words, sizeof words, "%s", error->reason);
-    else
-        snprintf(words, sizeof words, "%s%s%s", copy->report.errno_words,
-                 error->reason ? "; " : "", error->reason ? error->reason : "");
+    copy->report.errno_words = words;
+    snprintf(words, sizeof copy->words, "%s%s%s", strerror(-error->error),
+             error->reason ? "; " : "", error->reason ? error->reason : "");
     fate(copy, parked, text, sizeof text);
     if (error->error == -ECANCELED && signals_caught()) {
-        message("stopped by SIG%s (%s)", sigabbrev_np(signals_caught()), text);
+        snprintf(words, sizeof copy->words, "stopped by SIG%s", sigabbrev_np(signals_caught()));
+        message("%s (%s)", words, text);
         return;
     }
     if (error->side == SLUICE_SIDE_SETUP || error->side == SLUICE_SIDE_PIPE) {
@@ -597,6 +593,8 @@ static enum status prepare(struct copy *copy)
         return STATUS_FAILED;
     }
     signals_set_cancel(copy->cancel);
+    snprintf(copy->source_name, NAME_SIZE, "%s", copy->options.source.text);
+    snprintf(copy->sink_name, NAME_SIZE, "%s", copy->options.sink.text);
     enum status status = open_source(copy);
     if (status == STATUS_DONE)
         status = open_sink(copy);

@@ -92,8 +92,10 @@ static json_t *error_json(const struct report *report)
 
 static void add_transfer(json_t *object, const struct report *report)
 {
+    /* All zero if it was refused: nothing was moved. */
     struct sluice_ledger ledger = {.size = sizeof ledger};
-    sluice_transfer_ledger(report->transfer, &ledger);
+    if (report->transfer)
+        sluice_transfer_ledger(report->transfer, &ledger);
 
     json_t *more = json_pack(
         "{sI sI sI sI sI ss sf sI sI s{sI sI} so so}", "bytes", integer(ledger.delivered), "taken",
@@ -136,8 +138,7 @@ void report_json(const struct report *report, bool lines, FILE *out)
 
     if (lines)
         json_object_set_new(object, "event", json_string(status));
-    if (report->transfer)
-        add_transfer(object, report);
+    add_transfer(object, report);
     if (report->checksum)
         json_object_set_new(object, "checksum",
                             json_pack("{ss ss}", "algorithm", report->checksum_name, "value",

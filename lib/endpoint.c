@@ -69,7 +69,10 @@ static int describe_file(struct sluice_endpoint *endpoint)
     endpoint->kind = SLUICE_KIND_REGULAR;
     endpoint->medium = MEDIUM_FILE;
     endpoint->name = "file";
-    int error = sys_fstatfs_magic(endpoint->fd, &magic);
+    int error;
+    do /* a file system in user space can be interrupted */
+        error = sys_fstatfs_magic(endpoint->fd, &magic);
+    while (error == -EINTR);
     if (error < 0)
         return error == -ENOSYS ? 0 : error;
     for (size_t i = 0; i < COUNT(file_systems); i++)

@@ -24,6 +24,7 @@ enum call {
     CALL_READ_BACK,     /* private pipe -> memory, after splicing out of it has failed */
     CALL_PIPE,          /* pipe2: getting a private pipe */
     CALL_BUFFER,        /* getting memory */
+    CALL_SEEK,          /* lseek: the source's own offset */
     CALL_READ_CACHED,   /* CALL_READ and CALL_WRITE, after O_DIRECT was left: rows of their own */
     CALL_WRITE_CACHED,
     CALL_COUNT,

@@ -33,7 +33,9 @@ static int pipe_open(uint32_t size, struct pipe **ret)
     struct pipe *pipe = calloc(1, sizeof *pipe);
     if (!pipe)
         return -ENOMEM;
-    int error = sys_pipe2(fds, O_CLOEXEC | O_NONBLOCK);
+    /* Not O_NONBLOCK: the calls say SPLICE_F_NONBLOCK where they must not wait, and the flag of one
+     * pipe would count for the user's pipe on the other side of the call too. */
+    int error = sys_pipe2(fds, O_CLOEXEC);
     if (error < 0) {
         free(pipe);
         return error;

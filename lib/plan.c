@@ -283,11 +283,6 @@ static bool remote_into_pipe(const struct pair *pair)
     return pair->sink->medium == MEDIUM_PIPE && pair->source->medium == MEDIUM_REMOTE;
 }
 
-static bool datagrams_from_stream(const struct pair *pair)
-{
-    return pair->sink->medium == MEDIUM_MESSAGE;
-}
-
 /* A rule rules its methods out if source and sink are in these sets, and the test, if there is one,
  * is true. The first that fits is the reason shown. */
 static const struct rule {
@@ -314,8 +309,8 @@ static const struct rule {
     {METHODS_SPLICING | METHOD(MMAP_WRITE), MEDIUM_MESSAGE, MEDIA_ALL, NULL,
      "a datagram longer than the call would lose its rest: only recvmsg keeps it whole"},
     {METHODS_SPLICING, MEDIUM_NULL, MEDIA_ALL, NULL, "source /dev/null cannot be spliced (EINVAL)"},
-    {METHODS_SPLICING, MEDIA_ALL, MEDIUM_MESSAGE, datagrams_from_stream,
-     "sink is a datagram socket: splice cuts messages at its own pieces"},
+    {METHODS_SPLICING | METHOD(MMAP_WRITE), MEDIA_ALL, MEDIUM_MESSAGE, NULL,
+     "sink is a datagram socket: only read-write cuts messages that it takes"},
     {METHODS_SPLICING, MEDIA_ALL, MEDIUM_PSEUDO, NULL, "sink takes whole writes only"},
     {METHODS_SPLICING, MEDIA_ALL, MEDIA_ALL, sink_device_appends, "sink is O_APPEND (EINVAL)"},
 

@@ -146,7 +146,8 @@ const struct method *transfer_method(const struct sluice_transfer *transfer)
 }
 
 /* Fails with the error of a call. Where one call touches both ends and the errno does not tell
- * which it was, the source is asked again for a byte: if it has one, it was the sink. */
+ * which it was: a pipe has no errors but those that are its own in the table, and a source that is
+ * a file is asked again for a byte: if it has one, it was the sink. */
 static int fail_call(struct sluice_transfer *transfer, enum call call, int error,
                      const char *reason)
 {
@@ -154,10 +155,12 @@ static int fail_call(struct sluice_transfer *transfer, enum call call, int error
 
     if (!error_side(call, error, &side)) {
         char byte;
+        const bool sink_is_plain =
+            transfer->out.endpoint->medium & (MEDIUM_PIPE | MEDIUM_NULL | MEDIUM_ZERO);
         const bool readable =
             !(transfer->in.endpoint->medium & MEDIA_SEEKABLE) ||
             sys_pread(transfer->in.fd, &byte, 1, (int64_t)side_position(&transfer->in)) >= 0;
-        side = readable ? SLUICE_SIDE_SINK : SLUICE_SIDE_SOURCE;
+        side = readable && !sink_is_plain ? SLUICE_SIDE_SINK : SLUICE_SIDE_SOURCE;
     }
     if (error == -EPIPE)
         transfer->got_epipe = true;
@@ -434,8 +437,9 @@ static bool can_take(struct sluice_transfer *transfer)
         return false;
     if (!anything_parked(transfer))
         return transfer->method->fill || !transfer->out.blocked;
-    /* Filling goes on while draining waits. */
+    /* Filling goes on while draining waits; but never does what is parked wait for the source. */
     return transfer->out.blocked && transfer->method->fill &&
+           (!transfer->may_wait || transfer->in.never_waits) &&
            transfer->method->has_room(transfer);
 }
 

@@ -79,8 +79,11 @@ static struct move mmap_pump(struct sluice_transfer *transfer, size_t want)
     struct move move = {.call = CALL_WRITE_MAPPED};
 
     move.value = side_take_offset(in);
-    if (move.value >= 0)
-        move.value = window_open(transfer, &move);
+    if (move.value < 0) {
+        move.call = CALL_SEEK;
+        return move;
+    }
+    move.value = window_open(transfer, &move);
     if (move.value <= 0)
         return move;
     move = (struct move){.call = CALL_MAP};

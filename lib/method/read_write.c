@@ -51,13 +51,20 @@ static ssize_t read_message(struct side *in, struct buffer *buffer, int flags)
     return value;
 }
 
-/* A seqpacket socket says 0 for an empty packet and for the end alike; the end has hung up. */
-static bool message_end(struct side *in)
+/* A seqpacket socket says 0 for an empty packet and for the end alike; the end has hung up.
+ * Returns 1 at the end, 0 for an empty message, or a negative errno. */
+static int message_end(struct side *in)
 {
     struct pollfd poll = {.fd = in->fd, .events = POLLRDHUP};
     const struct timespec now = {0};
-    return in->endpoint->type == SOCK_SEQPACKET && sys_poll(&poll, 1, &now) > 0 &&
-           (poll.revents & (POLLRDHUP | POLLHUP));
+    int ready;
+
+    if (in->endpoint->type != SOCK_SEQPACKET)
+        return 0;
+    do
+        ready = sys_poll(&poll, 1, &now);
+    while (ready == -EINTR);
+    return ready > 0 ? (poll.revents & (POLLRDHUP | POLLHUP)) != 0 : ready;
 }
 
 static struct move fill_message(struct sluice_transfer *transfer, int flags)
@@ -66,7 +73,10 @@ static struct move fill_message(struct sluice_transfer *transfer, int flags)
     const ssize_t value = read_message(&transfer->in, buffer, flags);
     struct move move = {.call = CALL_READ, .value = value};
 
-    move.message = value > 0 || (value == 0 && !message_end(&transfer->in));
+    const int end = value == 0 ? message_end(&transfer->in) : 0;
+    if (end < 0)
+        move.value = end;
+    move.message = value >= 0 && end == 0;
     if (move.message) {
         buffer->start = 0;
         buffer->end = (size_t)value;
