@@ -152,11 +152,14 @@ struct line {
     int columns[FIELDS];
 };
 
+/* Rounded up: 0:00:00 is for what has arrived. Below 0 where there is no telling. */
 static double seconds_left(const struct progress *progress, uint64_t delivered)
 {
     if (delivered >= progress->expected)
         return 0;
-    return progress->rate > 0 ? (double)(progress->expected - delivered) / progress->rate : -1;
+    return progress->rate > 0
+               ? (double)(progress->expected - delivered) / progress->rate + 0.999
+               : -1;
 }
 
 static void describe(struct line *line, const struct progress *progress, uint64_t delivered,

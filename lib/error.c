@@ -52,7 +52,7 @@ static const struct {
     enum action action;
 } actions[] = {
     {MOVING, EINTR, ACTION_AGAIN},
-    {MOVING, EAGAIN, ACTION_WAIT},
+    {MOVING & ~CALL(READ_BACK), EAGAIN, ACTION_WAIT}, /* a private pipe gives what it holds */
 
     /* The pair, the file system, the alignment or the flags do not suit the call. */
     {REFUSABLE, EINVAL, ACTION_FALLBACK},

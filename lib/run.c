@@ -161,6 +161,27 @@ int sluice_transfer_step(sluice_transfer *transfer, uint64_t budget, struct slui
     return step;
 }
 
+/* A small pipe is filled and emptied faster than a process can be put to sleep and woken: first the
+ * other process is given the CPU for a moment (measured with 64 KiB pipes: up to twice the
+ * throughput at less CPU, some ten sleeps instead of some ten thousand a gigabyte). */
+static bool ready_soon(struct sluice_transfer *transfer, struct pollfd *fds, nfds_t count)
+{
+    enum { MOMENT = 20000 };
+    const struct timespec at_once = {0};
+    const int media = (int)transfer->in.endpoint->medium | (int)transfer->out.endpoint->medium;
+
+    if (!transfer->may_wait || !(media & MEDIUM_PIPE))
+        return false;
+    const uint64_t until = sys_now() + MOMENT;
+    do {
+        sys_yield();
+        transfer->ledger.polls++;
+        if (sys_poll(fds, count, &at_once) > 0)
+            return true;
+    } while (sys_now() < until);
+    return false;
+}
+
 /* Waits for what `wait` says. An interruption is no error: the caller looks around and comes back. */
 static int wait_now(struct sluice_transfer *transfer, const struct sluice_wait *wait)
 {
@@ -181,6 +202,8 @@ static int wait_now(struct sluice_transfer *transfer, const struct sluice_wait *
         left.tv_sec = (time_t)(nanoseconds / 1000000000U);
         left.tv_nsec = (long)(nanoseconds % 1000000000U);
     }
+    if (ready_soon(transfer, fds, count))
+        return 0;
     transfer->ledger.polls++;
     const int ready = sys_poll(fds, count, wait->mask & SLUICE_WAIT_TIMER ? &left : NULL);
     if (ready == -EINTR)

@@ -48,6 +48,9 @@ int sys_getsockopt(int fd, int level, int name, int *ret);
 int sys_eventfd(void);
 int sys_poll(struct pollfd *fds, nfds_t count, const struct timespec *timeout);
 
+/* Lets another process run on this CPU. */
+void sys_yield(void);
+
 /* Nanoseconds of CLOCK_MONOTONIC; waiting for a point of it (0, or -EINTR). */
 uint64_t sys_now(void);
 int sys_sleep_until(uint64_t deadline);

@@ -45,6 +45,7 @@ struct sluice_transfer {
 
     uint64_t taken, delivered;
     uint64_t expected; /* to be delivered in all, UINT64_MAX: unknown */
+    uint32_t chunk;    /* most bytes that a call of an elastic method is asked for now; 0: not yet */
     bool ended;        /* the source has */
     bool may_wait;     /* calls may wait inside the kernel: nothing else has to be watched */
     bool prepared;     /* for steps that never wait: blocking descriptors were looked after */
@@ -66,12 +67,46 @@ const struct method *transfer_method(const struct sluice_transfer *transfer);
  * negative errno. */
 int transfer_advance(struct sluice_transfer *transfer, uint64_t budget, struct sluice_wait *ret);
 
-/* Ends the transfer with an error that is nobody's call: a cancel, a timeout. */
+/* What the last call did (settle.c): counts, marks, falls back, fails. 0 or a negative errno. */
+int transfer_settle(struct sluice_transfer *transfer, const struct move *move);
+
+/* The ledger's row for a call, made when it is first asked for. */
+struct sluice_row *transfer_row(struct sluice_transfer *transfer, enum call call);
+
+/* The next method goes on at this byte; or the transfer fails, if there is none. error is 0 where
+ * the call said something that is not true. */
+int transfer_fall_back(struct sluice_transfer *transfer, enum call call, int error,
+                       const char *reason);
+
+/* The source has ended, or the limit is reached, and nothing is parked. SLUICE_DONE, or a negative
+ * errno if that is too early. */
+int transfer_finish(struct sluice_transfer *transfer);
+
+/* Gives the private pipe back, if one is borrowed. */
+void transfer_return_pipe(struct sluice_transfer *transfer);
+
+/* Ends the transfer with an error. Parked bytes go back to a source that can be read again. Returns
+ * the error. */
 int transfer_stop(struct sluice_transfer *transfer, enum sluice_side side, const char *operation,
                   int error, const char *reason);
 
 /* Calls the progress function. Returns 0 or a negative errno. */
 int transfer_report(struct sluice_transfer *transfer);
+
+static inline bool transfer_in_memory(const struct sluice_transfer *transfer)
+{
+    return transfer->buffer.start < transfer->buffer.end || transfer->buffer.message;
+}
+
+static inline bool transfer_in_pipe(const struct sluice_transfer *transfer)
+{
+    return transfer->pipe && transfer->pipe->parked > 0;
+}
+
+static inline bool transfer_holds_bytes(const struct sluice_transfer *transfer)
+{
+    return transfer_in_memory(transfer) || transfer_in_pipe(transfer);
+}
 
 static inline uint64_t transfer_parked(const struct sluice_transfer *transfer)
 {

@@ -11,10 +11,9 @@ static struct move copy_range_pump(struct sluice_transfer *transfer, size_t want
     return (struct move){.call = CALL_COPY_RANGE, .value = value};
 }
 
-/* The chunk bounds the time until a cancel is seen; a file system that copies by reference (xfs,
- * btrfs) does it in no time, and one that copies bytes needs some ten milliseconds for it. */
 const struct method method_copy_range = {
     .id = SLUICE_METHOD_COPY_RANGE,
     .chunk = 16 << 20,
+    .elastic = true,
     .pump = copy_range_pump,
 };

@@ -22,6 +22,7 @@ struct move {
 struct method {
     enum sluice_method id;
     uint32_t chunk; /* most bytes a call is asked to move */
+    bool elastic;   /* a call takes any number: the chunk follows the time that a call takes */
 
     /* Source to parking place, `want` bytes at most; called only if the place has room. */
     struct move (*fill)(struct sluice_transfer *transfer, size_t want);

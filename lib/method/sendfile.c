@@ -13,6 +13,7 @@ static struct move sendfile_pump(struct sluice_transfer *transfer, size_t want)
 
 const struct method method_sendfile = {
     .id = SLUICE_METHOD_SENDFILE,
-    .chunk = 2 << 20,
+    .chunk = 4 << 20,
+    .elastic = true,
     .pump = sendfile_pump,
 };

@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a call did to a transfer: bytes counted, an end believed or doubted, a side marked as blocked,
+ * a fallback, a failure. An errno is looked up in the table of error.c and nowhere else.
+ */
+#include <errno.h>
+
+#include "sys.h"
+#include "transfer.h"
+
+/* ---- what is parked ---- */
+
+/* Puts parked bytes back where they came from, if the source can be read again. */
+static void untake_parked(struct sluice_transfer *transfer)
+{
+    const uint64_t parked = transfer_parked(transfer);
+
+    if (parked == 0 || side_untake(&transfer->in, parked) < 0)
+        return;
+    transfer->taken = transfer->delivered;
+    transfer->buffer.start = transfer->buffer.end = 0;
+    if (transfer->pipe)
+        pipe_kill(&transfer->context->pool, transfer->pipe);
+    transfer->pipe = NULL;
+}
+
+void transfer_return_pipe(struct sluice_transfer *transfer)
+{
+    if (transfer->pipe)
+        pipe_put(&transfer->context->pool, transfer->pipe);
+    transfer->pipe = NULL;
+}
+
+static void leave_method(struct sluice_transfer *transfer)
+{
+    if (transfer->method->leave)
+        transfer->method->leave(transfer);
+}
+
+/* ---- ends ---- */
+
+/* A regular file that is shorter now than where it was expected to end. */
+static bool source_truncated(const struct sluice_transfer *transfer)
+{
+    const struct sluice_endpoint *source = transfer->in.endpoint;
+    uint64_t size;
+
+    if (source->kind != SLUICE_KIND_REGULAR || source->medium == MEDIUM_PSEUDO)
+        return false;
+    if (transfer->truncated)
+        return true;
+    return transfer->taken < transfer->expected && endpoint_size(source, &size) >= 0 &&
+           size < source->bytes;
+}
+
+int transfer_stop(struct sluice_transfer *transfer, enum sluice_side side, const char *operation,
+                  int error, const char *reason)
+{
+    struct side *at = side == SLUICE_SIDE_SINK ? &transfer->out : &transfer->in;
+
+    if (side == SLUICE_SIDE_SOURCE && source_truncated(transfer)) {
+        error = -ENODATA;
+        reason = "the source was truncated while it was read";
+    }
+    leave_method(transfer);
+    untake_parked(transfer);
+    if (error == -EPIPE)
+        transfer->got_epipe = true;
+    transfer->error = (struct sluice_error){
+        .size = sizeof transfer->error,
+        .error = error,
+        .side = side,
+        .operation = operation,
+        .reason = reason,
+        .offset = at->endpoint->medium & MEDIA_SEEKABLE ? side_position(at) : transfer->delivered,
+        .delivered = transfer->delivered,
+        .parked = transfer_parked(transfer),
+    };
+    side_finish(&transfer->in);
+    side_finish(&transfer->out);
+    transfer->state = STATE_FAILED;
+    return error;
+}
+
+int transfer_finish(struct sluice_transfer *transfer)
+{
+    const struct sluice_options *options = &transfer->options;
+
+    if (transfer->ended && source_truncated(transfer))
+        return transfer_stop(transfer, SLUICE_SIDE_SOURCE, "read", -ENODATA, NULL);
+    if ((options->flags & SLUICE_EXACT) && (options->flags & SLUICE_LENGTH) &&
+        transfer->taken < options->length)
+        return transfer_stop(transfer, SLUICE_SIDE_SOURCE, "read", -ENODATA,
+                    "the source ended before the length asked for");
+    leave_method(transfer);
+    transfer_return_pipe(transfer);
+    side_finish(&transfer->in);
+    side_finish(&transfer->out);
+    transfer->state = STATE_DONE;
+    return SLUICE_DONE;
+}
+
+/* ---- methods ---- */
+
+const struct method *transfer_method(const struct sluice_transfer *transfer)
+{
+    const struct sluice_endpoint *source = transfer->in.endpoint, *sink = transfer->out.endpoint;
+
+    switch (transfer->plan.candidate[transfer->current].method) {
+    case SLUICE_METHOD_COPY_RANGE:
+        return &method_copy_range;
+    case SLUICE_METHOD_SENDFILE:
+        return &method_sendfile;
+    case SLUICE_METHOD_SPLICE:
+        return plan_splice_route(source, sink) == SPLICE_STRAIGHT ? &method_splice_straight
+                                                                  : &method_splice;
+    case SLUICE_METHOD_MMAP_WRITE:
+        return &method_mmap_write;
+    default:
+        return &method_read_write;
+    }
+}
+
+/* Fails with the error of a call. Where one call touches both ends and the errno does not tell
+ * which it was: a pipe has no errors but those that are its own in the table, and a source that is
+ * a file is asked again for a byte: if it has one, it was the sink. */
+static int fail_call(struct sluice_transfer *transfer, enum call call, int error,
+                     const char *reason)
+{
+    enum sluice_side side;
+
+    if (!error_side(call, error, &side)) {
+        char byte;
+        const bool sink_is_plain =
+            transfer->out.endpoint->medium & (MEDIUM_PIPE | MEDIUM_NULL | MEDIUM_ZERO);
+        const bool readable =
+            !(transfer->in.endpoint->medium & MEDIA_SEEKABLE) ||
+            sys_pread(transfer->in.fd, &byte, 1, (int64_t)side_position(&transfer->in)) >= 0;
+        side = readable && !sink_is_plain ? SLUICE_SIDE_SINK : SLUICE_SIDE_SOURCE;
+    }
+    if (error == -EPIPE)
+        transfer->got_epipe = true;
+    return transfer_stop(transfer, side, call_name(call), error, reason);
+}
+
+int transfer_fall_back(struct sluice_transfer *transfer, enum call call, int error,
+                     const char *reason)
+{
+    struct sluice_fallback record = {
+        .size = sizeof record,
+        .from = transfer->method->id,
+        .error = error,
+        .call = call_name(call),
+        .reason = reason,
+        .at = transfer->delivered,
+    };
+
+    if (transfer->current + 1 >= transfer->plan.usable) {
+        const int last = error ? error : -EIO;
+        if (transfer->options.method != SLUICE_METHOD_AUTO)
+            return fail_call(transfer, call, last,
+                             reason ? reason : "the method was asked for by name");
+        if (transfer->options.require == SLUICE_REQUIRE_ANY)
+            return fail_call(transfer, call, last, reason);
+        return transfer_stop(transfer, SLUICE_SIDE_SETUP, "require", -EOPNOTSUPP,
+                    "no other method meets the requirement");
+    }
+    if (!error_side(call, error, &record.side))
+        record.side = SLUICE_SIDE_SETUP;
+    leave_method(transfer);
+    untake_parked(transfer);
+    transfer->current++;
+    transfer->method = transfer_method(transfer);
+    record.to = transfer->method->id;
+    ledger_fell_back(&transfer->ledger, &record);
+    return 0;
+}
+
+/* O_DIRECT cannot take this piece: the same method goes on through the page cache. */
+static int go_buffered(struct sluice_transfer *transfer, enum call call, int error)
+{
+    struct side *side = call == CALL_READ ? &transfer->in : &transfer->out;
+
+    if (side_leave_direct(side) < 0)
+        return fail_call(transfer, call, error, NULL);
+    const struct sluice_fallback record = {
+        .size = sizeof record,
+        .from = transfer->method->id,
+        .to = transfer->method->id,
+        .error = error,
+        .side = side->which,
+        .call = call_name(call),
+        .reason = "O_DIRECT takes aligned pieces only: the rest goes through the page cache",
+        .at = transfer->delivered,
+    };
+    ledger_fell_back(&transfer->ledger, &record);
+    return 0;
+}
+
+/* ---- what a call did ---- */
+
+#define CALL(name) (1 << CALL_##name)
+#define CALLS_BOTH (CALL(SENDFILE) | CALL(COPY_RANGE) | CALL(SPLICE) | CALL(WRITE_MAPPED))
+#define CALLS_TAKING (CALLS_BOTH | CALL(READ) | CALL(SPLICE_IN))
+#define CALLS_DELIVERING (CALLS_BOTH | CALL(WRITE) | CALL(SPLICE_OUT))
+/* Of the source, though it is mmap that says so. */
+#define CALLS_ENDING (CALLS_TAKING | CALL(MAP))
+
+static struct sluice_leg leg_of(const struct sluice_transfer *transfer, enum call call)
+{
+    struct sluice_endpoint *source = transfer->in.endpoint, *sink = transfer->out.endpoint;
+    const struct sluice_candidate *candidate = &transfer->plan.candidate[transfer->current];
+    struct sluice_leg leg;
+
+    switch (call) {
+    case CALL_SPLICE_IN:
+        return plan_leg_splice(source, NULL);
+    case CALL_SPLICE_OUT:
+        return plan_leg_splice(NULL, sink);
+    case CALL_READ:
+        return plan_leg_read(source);
+    case CALL_WRITE:
+        return plan_leg_write(sink);
+    case CALL_WRITE_MAPPED:
+        return candidate->leg[1];
+    case CALL_READ_CACHED:
+        leg = plan_leg_read(source);
+        leg.class_ = SLUICE_CLASS_USER_COPY;
+        return leg;
+    case CALL_WRITE_CACHED:
+        leg = plan_leg_write(sink);
+        leg.class_ = SLUICE_CLASS_USER_COPY;
+        return leg;
+    case CALL_READ_BACK:
+        return (struct sluice_leg){.from = "pipe", .to = "user", .call = "read",
+                                   .path = "anon_pipe_read", .class_ = SLUICE_CLASS_USER_COPY};
+    default:
+        return candidate->leg[0];
+    }
+}
+
+struct sluice_row *transfer_row(struct sluice_transfer *transfer, enum call call)
+{
+    if (call == CALL_READ && transfer->in.left_direct)
+        call = CALL_READ_CACHED;
+    if (call == CALL_WRITE && transfer->out.left_direct)
+        call = CALL_WRITE_CACHED;
+    struct sluice_row *row = &transfer->ledger.row[call];
+    if (!row->size) {
+        row->size = sizeof *row;
+        row->method = call_method(call);
+        row->leg = leg_of(transfer, call);
+    }
+    return row;
+}
+
+int transfer_report(struct sluice_transfer *transfer)
+{
+    if (!transfer->options.progress)
+        return 0;
+    const struct sluice_progress progress = {
+        .size = sizeof progress,
+        .delivered = transfer->delivered,
+        .parked = transfer_parked(transfer),
+        .expected = transfer->expected,
+        .method = transfer->method->id,
+    };
+    if (transfer->options.progress(&progress, transfer->options.progress_data) == 0)
+        return 0;
+    return transfer_stop(transfer, SLUICE_SIDE_SETUP, "cancel", -ECANCELED, NULL);
+}
+
+static int moved(struct sluice_transfer *transfer, const struct move *move)
+{
+    const uint64_t bytes = (uint64_t)move->value;
+    const int call = 1 << move->call;
+    struct sluice_row *row = transfer_row(transfer, move->call);
+
+    row->bytes += bytes;
+    row->calls++;
+    transfer->watched_hup = false;
+    if (transfer->options.idle_timeout)
+        transfer->last_moved = sys_now();
+    if (call & CALLS_TAKING) {
+        transfer->taken += bytes;
+        rate_spend(&transfer->rate, bytes);
+    }
+    if (!(call & CALLS_DELIVERING))
+        return 0;
+    transfer->delivered += bytes;
+    return transfer_report(transfer);
+}
+
+/* A call inside the kernel said "end" (0). Such calls say so too where there is none: on procfs,
+ * on files whose size is wrong. So a byte is asked for, and not taken. */
+static int doubt_end(struct sluice_transfer *transfer, enum call call)
+{
+    struct side *in = &transfer->in;
+    char byte;
+
+    if (in->endpoint->medium & (MEDIUM_PIPE | MEDIUM_STREAM | MEDIUM_SOCKET)) {
+        transfer->ended = true;
+        return 0;
+    }
+    if (in->endpoint->medium == MEDIUM_DIRECT) { /* takes no single byte, and its size is true */
+        transfer->ended = true;
+        return 0;
+    }
+    const ssize_t value = in->has_offset ? sys_pread(in->fd, &byte, 1, in->offset)
+                                         : sys_read(in->fd, &byte, 1);
+    if (value == 0)
+        transfer->ended = true;
+    if (value == 0 || value == -EINTR)
+        return 0;
+    if (value < 0)
+        return fail_call(transfer, CALL_READ, (int)value, NULL);
+    if (!in->has_offset && side_untake(in, 1) < 0)
+        return transfer_stop(transfer, SLUICE_SIDE_SOURCE, call_name(call), -EIO,
+                    "it said end where there was none");
+    return transfer_fall_back(transfer, call, 0, "it said end where there was none");
+}
+
+static int settle_zero(struct sluice_transfer *transfer, const struct move *move)
+{
+    if (move->message)
+        return moved(transfer, move);
+    if (!((1 << move->call) & CALLS_ENDING))
+        return fail_call(transfer, move->call, -EIO, "it took nothing and gave no reason");
+    if (move->call != CALL_MAP)
+        transfer_row(transfer, move->call)->calls++;
+    if (move->call != CALL_READ)
+        return doubt_end(transfer, move->call);
+    transfer->ended = true;
+    return 0;
+}
+
+/* EAGAIN: whose? Where one call touches both ends, they are asked. */
+static void settle_eagain(struct sluice_transfer *transfer, enum call call)
+{
+    struct side *in = &transfer->in, *out = &transfer->out;
+    enum sluice_side side;
+
+    transfer_row(transfer, call)->eagain++;
+    if (!error_side(call, -EAGAIN, &side)) {
+        const bool asks_source = !(in->endpoint->medium & MEDIA_ALWAYS_READY);
+        const bool asks_sink = !(out->endpoint->medium & MEDIA_ALWAYS_READY);
+        /* If both are ready by now, the call is made again. */
+        if (asks_source && asks_sink) {
+            side_poll(in, &transfer->ledger.polls);
+            side_poll(out, &transfer->ledger.polls);
+        } else {
+            in->blocked = asks_source;
+            out->blocked = asks_sink;
+        }
+    } else if (side == SLUICE_SIDE_SOURCE) {
+        in->blocked = true;
+    } else {
+        out->blocked = true;
+    }
+    transfer->ledger.source_eagain += in->blocked;
+    transfer->ledger.sink_eagain += out->blocked;
+}
+
+int transfer_settle(struct sluice_transfer *transfer, const struct move *move)
+{
+    const int error = (int)move->value;
+
+    if (move->value > 0)
+        return moved(transfer, move);
+    if (move->value == 0)
+        return settle_zero(transfer, move);
+    switch (error_action(move->call, error)) {
+    case ACTION_AGAIN:
+        return transfer_report(transfer);
+    case ACTION_WAIT:
+        settle_eagain(transfer, move->call);
+        return 0;
+    case ACTION_FALLBACK:
+        return transfer_fall_back(transfer, move->call, error, NULL);
+    case ACTION_BUFFERED:
+        return go_buffered(transfer, move->call, error);
+    default:
+        return fail_call(transfer, move->call, error, NULL);
+    }
+}
