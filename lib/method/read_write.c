@@ -161,7 +161,10 @@ struct move memory_drain(struct sluice_transfer *transfer)
     ssize_t value = 0;
     if (length > 0 || messages) /* an empty datagram becomes nothing in a byte stream */
         value = memory_write(transfer, buffer->bytes + buffer->start, length);
-    struct move move = {.call = CALL_WRITE, .value = value, .message = buffer->message};
+    /* 0 bytes are a message only where it has none. */
+    struct move move = {.call = CALL_WRITE,
+                        .value = value,
+                        .message = buffer->message && (value > 0 || length == 0)};
     if (value >= 0) {
         buffer->start += (size_t)value;
         if (buffer->start == buffer->end) {
