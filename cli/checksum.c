@@ -36,7 +36,7 @@ union state {
 
 struct algorithm {
     const char *name;
-    size_t length; /* of the digest, in bytes */
+    size_t length;                    /* of the digest, in bytes */
     int (*begin)(union state *state); /* NULL: not built in. 0 or -ENOMEM */
     void (*add)(union state *state, const void *bytes, size_t length);
     void (*end)(union state *state, uint8_t *ret_digest); /* frees the state too */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The checksum of bytes that are already in a file. It reads them: nothing is taken from a transfer. */
+/* The checksum of bytes that are already in a file. It reads them: nothing is taken from a
+ * transfer. */
 #ifndef SLUICE_CLI_CHECKSUM_H
 #define SLUICE_CLI_CHECKSUM_H
 
@@ -25,11 +26,11 @@ const char *checksum_name(enum checksum_kind kind);
 bool checksum_available(enum checksum_kind kind);
 
 /*
- * Reads `length` bytes from `offset` on by pread(2), which leaves the descriptor's own offset alone,
- * and writes their checksum in lower-case hex. O_DIRECT descriptors will do if `offset` is aligned.
- * Returns 0; -ENODATA if the file ends before; -EOPNOTSUPP if the kind was not built in; -EINVAL for
- * CHECKSUM_NONE; -EOVERFLOW; -ENOMEM; what pread(2) returns, except -EINTR: it goes on after that.
- * ret_hex is untouched on failure.
+ * Reads `length` bytes from `offset` on by pread(2), which leaves the descriptor's own offset
+ * alone, and writes their checksum in lower-case hex. O_DIRECT descriptors will do if `offset` is
+ * aligned. Returns 0; -ENODATA if the file ends before; -EOPNOTSUPP if the kind was not built in;
+ * -EINVAL for CHECKSUM_NONE; -EOVERFLOW; -ENOMEM; what pread(2) returns, except -EINTR: it goes on
+ * after that. ret_hex is untouched on failure.
  */
 int checksum_of_range(int fd, uint64_t offset, uint64_t length, enum checksum_kind kind,
                       char ret_hex[static CHECKSUM_HEX]);

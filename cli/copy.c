@@ -310,6 +310,48 @@ static bool stopped_by_requirement(const struct sluice_error *error)
     return error->operation && strcmp(error->operation, "require") == 0;
 }
 
+/* The leg that does not meet the requirement: of the method that would be taken without it. */
+static bool offending_leg(const struct copy *copy, struct sluice_leg *ret)
+{
+    struct sluice_options options = copy->options.library;
+    struct sluice_candidate best = {.size = sizeof best};
+    sluice_plan *plan;
+    bool found = false;
+
+    options.require = SLUICE_REQUIRE_ANY;
+    if (sluice_plan_new(copy->context, copy->source, copy->sink, &options, &plan) < 0)
+        return false;
+    if (sluice_plan_usable(plan) > 0 && sluice_plan_candidate(plan, 0, &best) == 0)
+        for (unsigned i = 0; i < best.legs && !found; i++) {
+            const enum sluice_class class_ = best.leg[i].class_;
+            found = class_ == SLUICE_CLASS_USER_COPY ||
+                    (class_ == SLUICE_CLASS_KERNEL_COPY &&
+                     copy->options.library.require == SLUICE_REQUIRE_ZERO_COPY);
+            *ret = best.leg[i];
+        }
+    sluice_plan_free(plan);
+    return found;
+}
+
+static enum status tell_requirement(struct copy *copy, const char *words)
+{
+    struct sluice_leg leg;
+
+    if (offending_leg(copy, &leg))
+        snprintf(copy->words, sizeof copy->words, "%s -> %s by %s is a %s", leg.from, leg.to,
+                 leg.call, sluice_class_name(leg.class_));
+    else
+        snprintf(copy->words, sizeof copy->words, "%s", words);
+    copy->report.errno_words = copy->words;
+    message("cannot copy '%s' to '%s' as %s demands: %s (expected, from a table: nothing measured); "
+            "nothing was moved",
+            copy->source_name, copy->sink_name,
+            copy->options.library.require == SLUICE_REQUIRE_ZERO_COPY ? "zero-copy"
+                                                                      : "no-user-copy",
+            copy->words);
+    return STATUS_REQUIRED;
+}
+
 /* Why no transfer could be made, with what the library said. */
 static enum status refused(struct copy *copy, int error)
 {
@@ -317,11 +359,8 @@ static enum status refused(struct copy *copy, int error)
     const char *words = why->reason ? why->reason : strerror(-error);
 
     copy->report.errno_words = words;
-    if (stopped_by_requirement(why)) {
-        message("'%s' to '%s': %s (expected, from a table: nothing was measured)",
-                copy->source_name, copy->sink_name, words);
-        return STATUS_REQUIRED;
-    }
+    if (stopped_by_requirement(why))
+        return tell_requirement(copy, words);
     if (why->side == SLUICE_SIDE_SETUP) {
         message("cannot copy '%s' to '%s'%s%s: %s", copy->source_name, copy->sink_name,
                 copy->options.library.method ? " by " : "",

@@ -13,17 +13,17 @@
 
 #define UNKNOWN UINT64_MAX
 
-#define SECOND UINT64_C(1000000000)
-#define SAMPLE_INTERVAL (SECOND / 10)
+#define SECOND           UINT64_C(1000000000)
+#define SAMPLE_INTERVAL  (SECOND / 10)
 #define NUMERIC_INTERVAL SECOND
-#define DELAY (SECOND / 2)
+#define DELAY            (SECOND / 2)
 /* What is older than so many seconds hardly counts in the rate. */
 #define MEMORY 2.0
 /* When nothing has moved for so long the rate is 0, and not what the average still remembers. */
 #define STALL (2 * SECOND)
 
-#define WIDEST 200       /* columns; a wider terminal gets no longer a line */
-#define DEFAULT_WIDTH 80 /* where standard error is no terminal, or one that does not know */
+#define WIDEST        200 /* columns; a wider terminal gets no longer a line */
+#define DEFAULT_WIDTH 80  /* where standard error is no terminal, or one that does not know */
 
 /* ---- the clock and the rate ---- */
 
@@ -82,8 +82,8 @@ static unsigned percent_done(const struct progress *progress, uint64_t delivered
 
 /* ---- standard error ---- */
 
-/* Whether a write would be taken at once: a stopped terminal, or a pipe that nobody empties, must not
- * hold up the transfer. */
+/* Whether a write would be taken at once: a stopped terminal, or a pipe that nobody empties, must
+ * not hold up the transfer. */
 static bool writable(void)
 {
     struct pollfd error = {.fd = STDERR_FILENO, .events = POLLOUT};
@@ -124,22 +124,26 @@ static int usable_width(void)
 enum field { BYTES, ELAPSED, RATE, AVERAGE, BAR, PERCENT, LEFT, FIELDS };
 
 #define BIT(field) (1U << (field))
-#define FIGURES (BIT(BYTES) | BIT(ELAPSED) | BIT(RATE))
+#define FIGURES    (BIT(BYTES) | BIT(ELAPSED) | BIT(RATE))
 
-static const struct shape {
+struct shape {
     unsigned fields, fields_at_end;
     enum field dispensable[FIELDS - 2]; /* in this order, where the terminal is too narrow */
-} known_end = {
+};
+
+static const struct shape known_end = {
     .fields = FIGURES | BIT(AVERAGE) | BIT(BAR) | BIT(PERCENT) | BIT(LEFT),
     .fields_at_end = FIGURES | BIT(BAR) | BIT(PERCENT),
     .dispensable = {AVERAGE, ELAPSED, BYTES, BAR, RATE},
-}, unknown_end = {
+};
+
+static const struct shape unknown_end = {
     .fields = FIGURES | BIT(AVERAGE) | BIT(BAR),
     .fields_at_end = FIGURES,
     .dispensable = {AVERAGE, ELAPSED, BAR, RATE, LEFT},
 };
 
-/* Columns that a field takes at least: so that the bar does not grow and shrink with every digit. */
+/* Columns a field takes at least: so that the bar does not grow and shrink with every digit. */
 static const int columns_of[FIELDS] = {
     [BYTES] = 10, [ELAPSED] = 7, [RATE] = 12, [AVERAGE] = 16, [BAR] = 8, [PERCENT] = 4, [LEFT] = 11,
 };
@@ -157,9 +161,8 @@ static double seconds_left(const struct progress *progress, uint64_t delivered)
 {
     if (delivered >= progress->expected)
         return 0;
-    return progress->rate > 0
-               ? (double)(progress->expected - delivered) / progress->rate + 0.999
-               : -1;
+    return progress->rate > 0 ? (double)(progress->expected - delivered) / progress->rate + 0.999
+                              : -1;
 }
 
 static void describe(struct line *line, const struct progress *progress, uint64_t delivered,
@@ -277,6 +280,7 @@ void progress_begin(struct progress *progress, enum progress_style style, uint64
                     bool delayed)
 {
     const uint64_t now = now_by(CLOCK_MONOTONIC);
+    const uint64_t wait = delayed ? DELAY : 0;
 
     *progress = (struct progress){
         .style = style,
@@ -286,7 +290,7 @@ void progress_begin(struct progress *progress, enum progress_style style, uint64
         .sampled = now,
         .moved = now,
         .next_sample = now + SAMPLE_INTERVAL,
-        .next_draw = now + (style == PROGRESS_NUMERIC ? NUMERIC_INTERVAL : delayed ? DELAY : 0),
+        .next_draw = now + (style == PROGRESS_NUMERIC ? NUMERIC_INTERVAL : wait),
     };
 }
 

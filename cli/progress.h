@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The progress display on standard error. One object for one transfer, in the caller's hands; nothing
- * is allocated and nothing is global. Each redraw is one write(2), and one that cannot be taken at
- * once (a stopped terminal) is left out: the display never holds up the transfer.
+ * The progress display on standard error. One object for one transfer, in the caller's hands;
+ * nothing is allocated and nothing is global. Each redraw is one write(2), and one that cannot be
+ * taken at once (a stopped terminal) is left out: the display never holds up the transfer.
  *
- * While a bar is shown its line is not ended: call progress_end() before anything else is written to
- * standard error.
+ * While a bar is shown its line is not ended: call progress_end() before anything else is written
+ * to standard error.
  */
 #ifndef SLUICE_CLI_PROGRESS_H
 #define SLUICE_CLI_PROGRESS_H

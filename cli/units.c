@@ -10,7 +10,8 @@
 
 /* ---- reading ---- */
 
-/* "K" is taken in lower case too; what follows the letter tells powers of 1024 from those of 1000. */
+/* "K" is taken in lower case too; what follows the letter tells powers of 1024 from those of
+ * 1000. */
 static const char letters[] = "kmgtp";
 
 static const struct {
@@ -144,11 +145,11 @@ const char *units_format_bytes(uint64_t bytes, char buffer[static UNITS_BUFFER])
 
 const char *units_format_rate(double bytes_per_second, char buffer[static UNITS_BUFFER])
 {
-    const bool is_rate = isfinite(bytes_per_second) && bytes_per_second > 0;
-
-    /* Beyond 10^21 the digits would not fit; no machine comes near. */
-    return format_scaled(!is_rate ? 0 : bytes_per_second < 1e21 ? bytes_per_second : 1e21, "/s",
-                         buffer);
+    if (!isfinite(bytes_per_second) || bytes_per_second < 0)
+        bytes_per_second = 0;
+    if (bytes_per_second > 1e21) /* the digits would not fit; no machine comes near */
+        bytes_per_second = 1e21;
+    return format_scaled(bytes_per_second, "/s", buffer);
 }
 
 const char *units_format_count(uint64_t count, char buffer[static UNITS_BUFFER])

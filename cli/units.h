@@ -2,9 +2,10 @@
 /*
  * Sizes, rates and times as people write and read them. Independent of the locale.
  *
- * The parsers take the whole text: a number of decimal digits, perhaps with a fraction, then perhaps
- * a suffix. No blanks, no sign, no exponent. They return 0; -EINVAL for anything else, negative
- * numbers among it; or -ERANGE for a number too large for 64 bits. *ret is untouched on failure.
+ * The parsers take the whole text: a number of decimal digits, perhaps with a fraction, then
+ * perhaps a suffix. No blanks, no sign, no exponent. They return 0; -EINVAL for anything else,
+ * negative numbers among it; or -ERANGE for a number too large for 64 bits. *ret is untouched on
+ * failure.
  */
 #ifndef SLUICE_CLI_UNITS_H
 #define SLUICE_CLI_UNITS_H
@@ -20,8 +21,8 @@ int units_parse_size(const char *text, uint64_t *ret);
 /* "10", "0.5", "200ms", "2m", "1h": nanoseconds, rounded down. */
 int units_parse_seconds(const char *text, uint64_t *ret_nanoseconds);
 
-/* The writers fill the buffer and return it. They never fail: what is no number (a division by zero,
- * a negative time) is written as such. */
+/* The writers fill the buffer and return it. They never fail: what is no number (a division by
+ * zero, a negative time) is written as such. */
 
 /* "512 B", "4.00 GiB". */
 const char *units_format_bytes(uint64_t bytes, char buffer[static UNITS_BUFFER]);
