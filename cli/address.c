@@ -81,7 +81,7 @@ static bool valid_port(const char *text)
 static const char *parse_host_port(char *text, struct address *address)
 {
     const bool listens = address->scheme == ADDRESS_TCP_LISTEN;
-    char *host = text, *colon;
+    char *host = text, *colon, none[] = "";
 
     if (*text == '[') {
         host = text + 1;
@@ -101,7 +101,7 @@ static const char *parse_host_port(char *text, struct address *address)
     if (colon)
         *colon = '\0';
     else
-        host = (char[]){""};
+        host = none;
     if (*text && !valid_port(port))
         return "a port is a number up to 65535, or a service's name";
     if (!listens && *port && !*host)

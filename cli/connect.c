@@ -212,23 +212,12 @@ static int open_unix(const struct address *address, char *name, size_t size,
 int address_connect(const struct address *address, char *name, size_t name_size,
                     const char **operation)
 {
-    int fd;
-
     switch (address->scheme) {
     case ADDRESS_TCP:
-        fd = connect_tcp(address, name, name_size, operation);
-        break;
+        return connect_tcp(address, name, name_size, operation);
     case ADDRESS_TCP_LISTEN:
-        fd = listen_tcp(address, name, name_size, operation);
-        break;
+        return listen_tcp(address, name, name_size, operation);
     default:
-        fd = open_unix(address, name, name_size, operation);
-        break;
+        return open_unix(address, name, name_size, operation);
     }
-    if (fd < 0 || fd > 2)
-        return fd;
-    const int higher = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-    const int error = -errno;
-    close(fd);
-    return higher < 0 ? error : higher;
 }

@@ -198,11 +198,13 @@ static enum status open_sink(struct copy *copy)
     if (copy->options.atomic == ATOMIC_ALWAYS && address->scheme != ADDRESS_PATH)
         return cannot(copy, SLUICE_SIDE_SINK, "replace", address->text, -ENOTSUP);
     if (is_simple(address))
-        fd = above_standard(open_simple(address, STDOUT_FILENO, O_WRONLY, &borrowed));
+        fd = open_simple(address, STDOUT_FILENO, O_WRONLY, &borrowed);
     else if (address->scheme == ADDRESS_PATH)
         fd = open_sink_path(copy, &operation);
     else
-        fd = above_standard(address_connect(address, copy->sink_name, NAME_SIZE, &operation));
+        fd = address_connect(address, copy->sink_name, NAME_SIZE, &operation);
+    if (!borrowed)
+        fd = above_standard(fd);
     if (fd < 0)
         return cannot(copy, SLUICE_SIDE_SINK, operation, address->text, fd);
     return make_endpoint(copy, SLUICE_SIDE_SINK, fd, borrowed);

@@ -138,7 +138,8 @@ struct sluice_context_options {
  * with it, and be used by one thread at a time; make one a thread. After fork() a child makes its
  * own: a context and what was made with it belong to the process that made them.
  *
- * options: may be NULL. ret_error: may be NULL; receives 0 or -ENOMEM.
+ * options: may be NULL. ret_error: may be NULL; receives 0, -ENOMEM, or -EINVAL (a size that cannot
+ * be, or fields that this library does not know).
  * Returns the context, or NULL. No system call is made. Free it with sluice_context_free().
  */
 SLUICE_PUBLIC sluice_context *sluice_context_new(const struct sluice_context_options *options,
@@ -212,8 +213,6 @@ SLUICE_PUBLIC int sluice_endpoint_describe(const sluice_endpoint *endpoint,
                                            struct sluice_endpoint_info *ret);
 
 /* ---- options --------------------------------------------------------------------------------- */
-
-/* Fires from any thread, or from a signal handler. */
 
 /* Flags of sluice_cancel_new(). */
 enum sluice_cancel_flags {

@@ -16,6 +16,8 @@ def refused(arguments, *patterns, status=1, **options):
     result = copy(*arguments, seconds=10, **options)
     result.refused(status, *patterns)
     equal(content(out), b"precious", f"the sink after {result.command}")
+    if content(out) != b"precious":
+        file_with(b"precious", out)
     no_leftovers(directory, "in", "out", *also)
     return result
 
@@ -59,8 +61,9 @@ refused([f"fd:{o_path}", out], rf"fd:{o_path}", pass_fds=[o_path])
 event = os.eventfd(0)
 refused([f"fd:{event}", out], rf"fd:{event}", pass_fds=[event])
 listening = tcp_listener()
-refused([f"fd:{listening.fileno()}", out], rf"fd:{listening.fileno()}",
-        pass_fds=[listening.fileno()])
+copy(f"fd:{listening.fileno()}", out, pass_fds=[listening.fileno()]).refused(
+    1, rf"fd:{listening.fileno()}", r"not connected|listen")
+file_with(b"precious", out)
 
 # Standard input or output closed.
 for closed, arguments in ((0, ["-", out]), (1, [path, "-"])):

@@ -36,7 +36,7 @@ for method in METHODS:
             target, collector, marker = tcp_address(listener), Collector(listener, True), "TCP:"
         elif sink == "unix":
             listener, target = unix_listener()
-            collector, marker = Collector(listener, True), "UNIX"
+            collector, marker = Collector(listener, True), "UNIX-STREAM:"
         elif sink == "pipe":
             read_end, options["stdout"] = os.pipe()
             target, collector = "-", Collector(read_end)
@@ -53,10 +53,6 @@ for method in METHODS:
             same_bytes(collector.result(), data, what)
         elif sink == "file":
             same_bytes(content(out), data, what)
-        if sink in ("tcp", "unix"):  # strace's -y names a socket by inode or address: find which
-            sockets = {a for call in calls for a in re.findall(r"\d+<(?:socket|TCP|UNIX)[^>]*>",
-                                                               call.arguments)}
-            marker = next(iter(sockets), "socket").split("<", 1)[1] if sockets else "socket"
         given = {name: moved(calls, {name}, SINK[name], marker) for name in SINK}
         taken = {name: moved(calls, {name}, SOURCE[name], "in.data") for name in SOURCE}
         used = USED_BY[method]
@@ -88,7 +84,7 @@ for method in ("splice", "read-write"):
             marker = f"pipe:[{os.fstat(feeding).st_ino}]"
         else:
             listener = tcp_listener()
-            fed = tcp_address(listener)
+            fed, marker = tcp_address(listener), "TCP:"
         running = Traced(["copy", f"--method={method}", fed, out], **options)
         if source == "pipe":
             os.close(options["stdin"])
@@ -98,10 +94,6 @@ for method in ("splice", "read-write"):
         running.finish().expect(0)
         same_bytes(content(out), data, what)
         calls = running.calls()
-        if source == "tcp":
-            sockets = {a for call in calls for a in re.findall(r"\d+<(?:socket|TCP)[^>]*>",
-                                                               call.arguments)}
-            marker = next(iter(sockets), "<socket").split("<", 1)[1]
         used = USED_BY[method]
         equal(moved(calls, used & set(SINK), SINK["splice"] if method == "splice" else 0,
                     "out.data"), SIZE,

@@ -16,7 +16,7 @@ def ends(kind):
         return os.pipe()
     if kind == "terminal":
         return raw_terminal()
-    return {"tcp": tcp_pair, "unix": unix_pair}[kind]()
+    return {"tcp": lambda: tcp_pair(16384, 16384), "unix": unix_pair}[kind]()
 
 
 for kind in ("pipe", "tcp", "unix", "terminal"):

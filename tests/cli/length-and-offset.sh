@@ -17,6 +17,12 @@ for method in ("auto",) + METHODS:
     copy(*extra, "--offset=source=5000", "--length=7", path, out).expect(0)
     same_bytes(content(out), data[5000:5007], f"--offset=source=5000 --length=7, {method}")
     file_with(b"\xa5" * 300000, out)
+    if method == "sendfile":  # it has no offset of the sink: refused, or moved right
+        result = copy(*extra, "--offset", "sink=10", path, out)
+        if result.status:
+            result.refused(1, "sendfile", "offset")
+            equal(content(out), b"\xa5" * 300000, "the sink after that refusal")
+            continue
     copy(*extra, "--offset", "sink=10", "--offset", "source=3", "--length", "70000", path,
          out).expect(0)
     same_bytes(content(out), b"\xa5" * 10 + data[3:70003] + b"\xa5" * 229990,

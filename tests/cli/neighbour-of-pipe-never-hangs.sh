@@ -39,8 +39,8 @@ def full_sinks():
 
 for method in ("auto", "splice", "read-write"):
     extra = [] if method == "auto" else [f"--method={method}"]
-    for name, feeding, taking, length in idle_sources():
-        for how in ("standard output", "descriptor"):
+    for how in ("standard output", "descriptor"):
+        for name, feeding, taking, length in idle_sources():
             what = f"idle {name} -> the user's pipe as {how}, {method}"
             read_end, write_end = os.pipe()
             ours = os.dup(fd_of(taking))
@@ -74,8 +74,8 @@ for method in ("auto", "splice", "read-write"):
             if not length:
                 running.signal(signal.SIGTERM)
             running.finish(10)
-        close(feeding)
-        close(taking)
+            close(feeding)
+            close(taking)
 
     for name, reading, writing in full_sinks():
         what = f"the user's pipe -> full {name}, {method}"

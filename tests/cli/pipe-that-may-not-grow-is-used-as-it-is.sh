@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # F_SETPIPE_SZ fails with EPERM, as past the user's budget: the transfer goes on with the pipe as it
 # is, and the ledger says what was asked for and what was got.
-. "${SOURCE_ROOT:?}/tests/lib.sh"
+. "${SOURCE_ROOT:?}/tests/helpers/scenario.sh"
 
 random_file 2M "$T/in"
 "$SLUICE" copy --method=splice tcp-listen:0 "$T/whole" 2>"$T/listen" & listener=$!
@@ -16,7 +16,7 @@ for action in EPERM EBUSY EINVAL; do
         "$SLUICE" copy --json --method=splice "$T/in" "$T/out" >"$T/ledger"
     [ "$(shim_applied F_SETPIPE_SZ)" -gt 0 ] || fail "no pipe was enlarged: nothing was tested"
     expect_same "$T/in" "$T/out"
-    python3 - "$T/ledger" <<'PY' || fail "$action: $(cat "$T/ledger")"
+    "$PYTHON" - "$T/ledger" <<'PY' || fail "$action: $(cat "$T/ledger")"
 import json, sys
 pipe = json.load(open(sys.argv[1]))["pipe"]
 sys.exit(not 0 < pipe["got"] < pipe["asked"])

@@ -5,7 +5,7 @@
 . "${SOURCE_ROOT:?}/tests/helpers/scenario.sh"
 
 scenario <<'PY'
-SIZE, CUT, RATE = 8 * MIB, 1 * MIB + 777, "3M"
+SIZE, CUT, RATE = 8 * MIB, 3 * MIB + 777, "2M"
 data = random_bytes(SIZE)
 cases = []
 for name, place in file_systems().items():

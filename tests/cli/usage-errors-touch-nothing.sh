@@ -74,7 +74,7 @@ WRONG = [
     ([path, "tcp:localhost:9,connect-timeout"], [r"connect-timeout"]),
     ([path, "tcp:localhost:9,connect-timeout=soon"], [r"soon"]),
     (["unix:", out], [r"unix:"]),
-    (["unix:" + "x" * 200, out], [r"long"]),
+    (["unix:" + "x" * 200, out], [r"long|at most"]),
     ([path, "unix-listen:"], [r"unix-listen:"]),
     (["fd:", out], [r"fd:"]),
     (["fd:one", out], [r"fd:one"]),

@@ -6,11 +6,11 @@
  *
  *     direct_io          bytes pass the page cache by
  *     delay_ms=N         each read waits so long first
- *     fail_read_at=BYTE  a read that reaches this byte of a file fails with EIO; under direct_io the
- *                        bytes before it still come, as a short read
+ *     fail_read_at=BYTE  a read that reaches this byte of a file fails with EIO; under direct_io
+ *                        the bytes before it still come, as a short read
  *
  * and the options of FUSE itself (allow_other, default_permissions, …). What an ordinary user makes
- * through the mount of root belongs to that user. There is no copy_file_range and no O_TMPFILE here.
+ * through the mount of root is that user's. There is no copy_file_range and no O_TMPFILE here.
  */
 #define FUSE_USE_VERSION 35
 

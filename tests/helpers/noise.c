@@ -5,8 +5,8 @@
  *     noise SEED LENGTH [OFFSET]            writes LENGTH bytes of the stream, from OFFSET on
  *     noise --check SEED LENGTH [OFFSET]    reads standard input and compares it with the stream
  *
- * The word at position 8n of stream SEED is a mix of SEED and n, so any part of a stream can be made
- * or checked without the part before it, and a byte that was lost, doubled or moved cannot hide.
+ * The word at position 8n of stream SEED is a mix of SEED and n, so any part of a stream can be
+ * made or checked without what is before it, and a byte lost, doubled or moved cannot hide.
  * --check exits with 1 and names the first byte that is wrong.
  */
 #include <errno.h>

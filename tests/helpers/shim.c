@@ -9,9 +9,9 @@
  *
  *     ERRNO      the call fails with it and does nothing
  *     short=N    the call is asked for N bytes at most
- *     copy       splice, tee, vmsplice, sendfile, copy_file_range: the bytes are moved as asked, with
- *                the same result and the same end, but through a buffer of this library, so that no
- *                page reference survives
+ *     copy       splice, tee, vmsplice, sendfile, copy_file_range: the bytes are moved as asked,
+ *                with the same result and the same end, but through a buffer of this library, so
+ *                that no page reference survives
  *
  * CALL is a function of libc by its plain name (mmap also stands for mmap64), or the name of an
  * fcntl or ioctl command. SLUICE_SHIM_LOG=FILE appends "CALL CALLS APPLIED" for every call that
@@ -223,9 +223,10 @@ __attribute__((destructor)) static void write_log(void)
 
 /*
  * A copy that behaves as the splice it stands for. The source is looked at first (a pipe by tee, a
- * socket by MSG_PEEK, a file by pread), the bytes cross the buffer, go into a fresh pipe by write and
- * from there to the sink by a real splice, whose result is the answer: so a full sink, a blocking
- * one and a broken one answer as they would have. Only then are the bytes taken from the source.
+ * socket by MSG_PEEK, a file by pread), the bytes cross the buffer, go into a fresh pipe by write
+ * and from there to the sink by a real splice, whose result is the answer: so a full sink, a
+ * blocking one and a broken one answer as they would have. Only then are the bytes taken from the
+ * source.
  */
 enum { COPY_MOST = 65536 };
 
@@ -381,7 +382,7 @@ static ssize_t copy_range(int in, off_t *in_offset, int out, off_t *out_offset, 
     return moved;
 }
 
-/* ---- the calls: those that move bytes without a buffer ---------------------------------------- */
+/* ---- the calls: those that move bytes without a buffer --------------------------------------- */
 
 EXPORT ssize_t splice(int in, off_t *in_offset, int out, off_t *out_offset, size_t length,
                       unsigned flags)
@@ -440,7 +441,7 @@ EXPORT ssize_t copy_file_range(int in, off_t *in_offset, int out, off_t *out_off
     return NEXT(copy_file_range)(in, in_offset, out, out_offset, shortened(rule, length), flags);
 }
 
-/* ---- the calls: those whose length can be capped ----------------------------------------------- */
+/* ---- the calls: those whose length can be capped --------------------------------------------- */
 
 /* One function of the shape: the rule's errno, else the next one with the length capped. */
 #define CAPPED(type, name, length, parameters, ...)                                                \
@@ -464,7 +465,7 @@ CAPPED(ssize_t, recv, length, (int fd, void *buffer, size_t length, int flags), 
 CAPPED(ssize_t, send, length, (int fd, const void *buffer, size_t length, int flags), fd, buffer,
        length, flags)
 
-/* ---- the calls: those that can only fail ------------------------------------------------------- */
+/* ---- the calls: those that can only fail ----------------------------------------------------- */
 
 #define FALLIBLE(type, failure, name, parameters, ...)                                             \
     EXPORT type name parameters                                                                    \
@@ -511,7 +512,7 @@ FALLIBLE(int, -1, getsockopt, (int fd, int level, int name, void *value, socklen
          level, name, value, length)
 FALLIBLE(int, -1, eventfd, (unsigned count, int flags), count, flags)
 
-/* ---- the calls: those with an argument that may be absent -------------------------------------- */
+/* ---- the calls: those with an argument that may be absent ------------------------------------ */
 
 static bool command_fails(int command, const int *commands, const enum call *of, size_t count)
 {
@@ -566,11 +567,11 @@ EXPORT int openat(int directory, const char *path, int flags, ...)
                : NEXT(openat)(directory, path, flags, (mode_t)(uintptr_t)argument);
 }
 
-/* ---- second names ------------------------------------------------------------------------------ */
+/* ---- second names ---------------------------------------------------------------------------- */
 
 /*
- * Where 64-bit offsets are asked for, the headers of glibc call these functions by a second name, on
- * machines too where off_t always has 64 bits and both names are one function.
+ * Where 64-bit offsets are asked for, the headers of glibc call these functions by a second name,
+ * on machines too where off_t always has 64 bits and both names are one function.
  */
 _Static_assert(sizeof(off_t) == 8, "the second names are right on 64-bit machines only");
 #define SECOND_NAME(second, first) __asm__(".globl " #second "\n.set " #second ", " #first)

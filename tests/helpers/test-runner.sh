@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-# The runner believes nobody: a failure, a crash, a hang, a skip without a reason, a skip for what is
-# there, a test that was not built and a sanitizer's report all fail the run, and are counted.
+# The runner believes nobody: a failure, a crash, a hang, a skip without a reason, a skip for what
+# is there, a test that was not built and a sanitizer's report all fail the run, and are counted.
 . "${SOURCE_ROOT:?}/tests/lib.sh"
 
 # A tree with the real runner and invented tests; the file systems are said to be absent.
@@ -100,3 +100,8 @@ run_all 0 "5 passed, 0 failed, 1 skipped"
 [ "$(tail -n 1 "$T/running")" = alone ] || fail "a serial test ran beside others"
 expect_match '^\+$' <(sed -n 2p "$T/running")
 wait_until 5 ended "$(cat "$T/left")" || fail "a test's process was left running"
+
+# Its files go with it, also where it does not end by itself.
+scenario fails-untidily <<<"$(printf '# timeout: 1\nmktemp >%s; sleep 100' "$T/file")"
+run_all 1 "5 passed, 1 failed, 1 skipped"
+[ -s "$T/file" ] && [ ! -e "$(cat "$T/file")" ] || fail "'$(cat "$T/file")' was left behind"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # timeout: 30
-# The shim makes the call fail that it was told to, at the count it was told to, and copies honestly:
-# what stands on it can only be believed then.
+# The shim makes the call fail that it was told to, at the count it was told to, and copies
+# honestly: what stands on it can only be believed then.
 . "${SOURCE_ROOT:?}/tests/lib.sh"
 need_command /usr/bin/python3
 python=/usr/bin/python3
@@ -52,7 +52,8 @@ print(os.read(reader, 4096)[:1].decode())
 PY
 [ "$(with_shim poll=EIO@999999 "$python" "$T/alias.py" "$T/in")" = B ] ||
     skip "splice does not pass references on this kernel"
-[ "$(with_shim splice=copy "$python" "$T/alias.py" "$T/in")" = A ] || fail "splice=copy did not copy"
+[ "$(with_shim splice=copy "$python" "$T/alias.py" "$T/in")" = A ] ||
+    fail "splice=copy did not copy"
 
 # Copying moves the same bytes as the call would, over every kind of pair.
 cat >"$T/pairs.py" <<'PY'

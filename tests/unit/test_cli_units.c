@@ -51,7 +51,7 @@ static const struct parse_case size_cases[] = {
     {"0.9999999999999999999999999999K", 0, 1023},
     {"1.000000000000000000000000000001K", 0, 1024},
     {"18446744073709551615", 0, UINT64_MAX},
-    {"16383.99999999999999999P", 0, UINT64_MAX - 0},
+    {"16383.99999999999999999P", 0, UINT64_MAX},
     /* a number too large, with the smallest excess that each sum can have */
     {"18446744073709551616", -ERANGE, 0},
     {"99999999999999999999999999", -ERANGE, 0},

@@ -1,0 +1,114 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: MIT
+# Completion of sluice(1) in bash. It needs nothing but bash.
+
+_sluice_copy_options="--rate= --size= --offset= --length= --append --method= --require= --chunk=
+    --pipe-size= --idle-timeout= --linger= --atomic --salvage= --checksum= --progress --numeric
+    --quiet --verbose --stats --json --help -L -s -p -n -q -v -h"
+_sluice_explain_options="--offset= --length= --append --method= --require= --chunk= --pipe-size=
+    --json --help -h"
+
+# What an option's argument can be: words; "FILE"; or nothing that could be proposed. False: it has
+# none.
+_sluice_argument() {
+    case $1 in
+    --method) echo "auto copy-range sendfile splice mmap-write read-write" ;;
+    --require) echo "any no-user-copy zero-copy" ;;
+    --checksum) echo "xxh3 sha256" ;;
+    --atomic) echo "yes no" ;;
+    --json) echo "lines" ;;
+    --offset) echo "source= sink=" ;;
+    --salvage) echo "FILE" ;;
+    --rate | --size | --length | --chunk | --pipe-size) echo ;;
+    --idle-timeout | --linger | -L | -s) echo ;;
+    *) return 1 ;;
+    esac
+}
+
+# The words that begin with what was typed. readline has split it at "=" and ":", and wants only
+# what follows the last of them.
+_sluice_propose() {
+    local typed=$1 words=$2 word
+    local before=${typed%"${typed##*[=:]}"}
+    [[ $COMP_WORDBREAKS == *[=:]* ]] || before=
+    COMPREPLY=()
+    for word in $words; do
+        [[ $word != "$typed"?* ]] || COMPREPLY+=("${word#"$before"}")
+    done
+    # What ends in "=" or ":" goes on after it.
+    if [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *[=:] ]]; then
+        compopt -o nospace
+    fi
+}
+
+# The argument of an option; `typed` is that much of it, and `option` is put before the proposals.
+_sluice_propose_argument() {
+    local words=$1 option=$2 typed=$3 word proposals=
+    [ "$words" != FILE ] || return 0 # by readline itself, which knows about quotes
+    compopt +o default +o bashdefault
+    for word in $words; do
+        proposals+=" $option$word"
+    done
+    _sluice_propose "$option$typed" "$proposals"
+}
+
+# A name of an endpoint: the words for what is no path, and files where such a word can be one.
+_sluice_propose_endpoint() {
+    local typed=$1 schemes="tcp: tcp-listen: unix: unix-listen: fd: file: null: zero:"
+    [ "$2" != explain ] || schemes+=" pipe:"
+    case $typed in
+    "") return 0 ;;
+    tcp:* | tcp-listen:* | fd:* | null:* | zero:* | pipe:*)
+        compopt +o default +o bashdefault
+        return 0
+        ;;
+    esac
+    _sluice_propose "$typed" "$schemes"
+    if [ ${#COMPREPLY[@]} -gt 0 ]; then
+        local file
+        while IFS= read -r file; do
+            COMPREPLY+=("$file")
+            compopt +o nospace
+        done < <(compgen -f -- "$typed" || true)
+    fi
+}
+
+_sluice() {
+    local line=${COMP_LINE:0:COMP_POINT} words typed previous command argument
+    read -ra words <<<"$line"
+    typed=
+    [[ $line == *[[:space:]] ]] || {
+        typed=${words[-1]}
+        unset 'words[-1]'
+    }
+    COMPREPLY=()
+    command=${words[1]:-}
+    previous=${words[-1]}
+
+    if [ ${#words[@]} -eq 1 ]; then
+        compopt +o default +o bashdefault
+        _sluice_propose "$typed" "copy explain --help --version"
+        return
+    fi
+    case $command in
+    copy) local options=$_sluice_copy_options ;;
+    explain) local options=$_sluice_explain_options ;;
+    *)
+        compopt +o default +o bashdefault
+        return
+        ;;
+    esac
+    if [[ $typed == --*=* ]] && argument=$(_sluice_argument "${typed%%=*}"); then
+        _sluice_propose_argument "$argument" "${typed%%=*}=" "${typed#*=}"
+    elif [[ $previous == -* && $previous != --atomic && $previous != --json ]] &&
+        argument=$(_sluice_argument "$previous"); then
+        _sluice_propose_argument "$argument" "" "$typed"
+    elif [[ $typed == -* ]]; then
+        compopt +o default +o bashdefault
+        _sluice_propose "$typed" "$options"
+    else
+        _sluice_propose_endpoint "$typed" "$command"
+    fi
+}
+
+complete -o bashdefault -o default -F _sluice sluice

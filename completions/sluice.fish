@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: MIT
+# Completion of sluice(1) in fish.
+
+function __sluice_needs_command
+    set -l words (commandline -opc)
+    test (count $words) -eq 1
+end
+
+function __sluice_in
+    set -l words (commandline -opc)
+    test (count $words) -ge 2; and contains -- $words[2] $argv
+end
+
+# What is no path; paths are completed by fish itself.
+function __sluice_schemes
+    printf '%s\t%s\n' tcp: 'connect to HOST:PORT' tcp-listen: 'listen on [HOST:]PORT' \
+        unix: 'connect to the UNIX socket PATH' unix-listen: 'listen on the UNIX socket PATH' \
+        fd: 'a descriptor that was inherited' file: 'a file whose name would be mistaken' \
+        null: 'drops all, has nothing' zero: 'has zeros without end'
+    __sluice_in explain; and printf 'pipe:\ta pipe, whichever\n'
+    return 0
+end
+
+set -l both -c sluice -n '__sluice_in copy explain'
+set -l copy -c sluice -n '__sluice_in copy'
+
+complete -c sluice -n __sluice_needs_command -f
+complete -c sluice -n __sluice_needs_command -a copy -d 'Move bytes from one endpoint to another'
+complete -c sluice -n __sluice_needs_command -a explain -d 'Show by which method, and why'
+complete -c sluice -n __sluice_needs_command -s V -l version -d 'Print the version and features'
+complete -c sluice -s h -l help -d 'Print the options'
+
+complete $both -a '(__sluice_schemes)'
+
+complete $both -l offset -x -d 'Begin at a byte of the source or the sink' -a 'source= sink='
+complete $both -l length -x -d 'Move exactly N bytes'
+complete $both -l append -d 'Add to the end of the sink'
+complete $both -l method -x -d 'How every byte is moved' \
+    -a 'auto copy-range sendfile splice mmap-write read-write'
+complete $both -l require -x -a 'any no-user-copy zero-copy' -d 'Refuse what does not meet it'
+complete $both -l chunk -x -d 'Most bytes a call is asked to move'
+complete $both -l pipe-size -x -d 'Capacity asked for a private pipe'
+complete $both -l json -d 'The ledger or the plan as JSON'
+
+complete $copy -l json=lines -d 'A JSON object a line'
+complete $copy -s L -l rate -x -d 'At most so many bytes a second'
+complete $copy -s s -l size -x -d 'How much is expected, for the progress display'
+complete $copy -l idle-timeout -x -d 'Fail when no byte has moved for so long'
+complete $copy -l linger -x -d 'Wait so long for the peer of a socket sink to end'
+complete $copy -l atomic -d 'The sink appears whole or not at all'
+complete $copy -l atomic=no -d 'Write an absent sink in place'
+complete $copy -l salvage -r -F -d 'Keep bytes that were taken and not delivered'
+complete $copy -l checksum -x -a 'xxh3 sha256' -d 'Of the delivered bytes'
+complete $copy -s p -l progress -d 'Show progress also off a terminal'
+complete $copy -s n -l numeric -d 'Progress as a number a line'
+complete $copy -s q -l quiet -d 'No progress, no notices'
+complete $copy -s v -l verbose -d 'Print the plan before moving'
+complete $copy -l stats -d 'Print the ledger at the end'
