@@ -121,25 +121,30 @@ const struct method *transfer_method(const struct sluice_transfer *transfer)
     }
 }
 
-/* Fails with the error of a call. Where one call touches both ends and the errno does not tell
- * which it was: a pipe has no errors but those that are its own in the table, and a source that is
- * a file is asked again for a byte: if it has one, it was the sink. */
+/* Whose error it is where one call touches both ends and the errno does not tell. A source that is a
+ * file is asked again for a byte: if it has none to give, it was the source. A pipe or /dev/null has no
+ * errors but those that the table knows. Otherwise nobody can know. */
+static enum sluice_side whose(const struct sluice_transfer *transfer)
+{
+    const struct side *in = &transfer->in;
+    char byte;
+
+    if (!(in->endpoint->medium & MEDIA_SEEKABLE))
+        return SLUICE_SIDE_SETUP;
+    if (transfer->out.endpoint->medium & (MEDIUM_PIPE | MEDIUM_NULL | MEDIUM_ZERO))
+        return SLUICE_SIDE_SOURCE;
+    return sys_pread(in->fd, &byte, 1, (int64_t)side_position(in)) >= 0 ? SLUICE_SIDE_SINK
+                                                                        : SLUICE_SIDE_SOURCE;
+}
+
+/* Fails with the error of a call. */
 static int fail_call(struct sluice_transfer *transfer, enum call call, int error,
                      const char *reason)
 {
     enum sluice_side side;
 
-    if (!error_side(call, error, &side)) {
-        char byte;
-        const bool sink_is_plain =
-            transfer->out.endpoint->medium & (MEDIUM_PIPE | MEDIUM_NULL | MEDIUM_ZERO);
-        const bool readable =
-            !(transfer->in.endpoint->medium & MEDIA_SEEKABLE) ||
-            sys_pread(transfer->in.fd, &byte, 1, (int64_t)side_position(&transfer->in)) >= 0;
-        side = readable && !sink_is_plain ? SLUICE_SIDE_SINK : SLUICE_SIDE_SOURCE;
-    }
-    if (error == -EPIPE)
-        transfer->got_epipe = true;
+    if (!error_side(call, error, &side))
+        side = whose(transfer);
     return transfer_stop(transfer, side, call_name(call), error, reason);
 }
 
@@ -295,6 +300,7 @@ static int moved(struct sluice_transfer *transfer, const struct move *move)
  * on files whose size is wrong. So a byte is asked for, and not taken. */
 static int doubt_end(struct sluice_transfer *transfer, enum call call)
 {
+    static const char no_end[] = "it said end where there was none";
     struct side *in = &transfer->in;
     char byte;
 
@@ -302,9 +308,11 @@ static int doubt_end(struct sluice_transfer *transfer, enum call call)
         transfer->ended = true;
         return 0;
     }
-    if (in->endpoint->medium == MEDIUM_DIRECT) { /* takes no single byte, and its size is true */
-        transfer->ended = true;
-        return 0;
+    if (in->endpoint->medium == MEDIUM_DIRECT) { /* gives no single byte; its size is true */
+        uint64_t size;
+        const bool more = endpoint_size(in->endpoint, &size) >= 0 && side_position(in) < size;
+        transfer->ended = !more;
+        return more ? transfer_fall_back(transfer, call, 0, no_end) : 0;
     }
     const ssize_t value = in->has_offset ? sys_pread(in->fd, &byte, 1, in->offset)
                                          : sys_read(in->fd, &byte, 1);
@@ -315,9 +323,8 @@ static int doubt_end(struct sluice_transfer *transfer, enum call call)
     if (value < 0)
         return fail_call(transfer, CALL_READ, (int)value, NULL);
     if (!in->has_offset && side_untake(in, 1) < 0)
-        return transfer_stop(transfer, SLUICE_SIDE_SOURCE, call_name(call), -EIO,
-                    "it said end where there was none");
-    return transfer_fall_back(transfer, call, 0, "it said end where there was none");
+        return transfer_stop(transfer, SLUICE_SIDE_SOURCE, call_name(call), -EIO, no_end);
+    return transfer_fall_back(transfer, call, 0, no_end);
 }
 
 static int settle_zero(struct sluice_transfer *transfer, const struct move *move)

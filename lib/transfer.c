@@ -80,15 +80,15 @@ static uint64_t chunk_now(struct sluice_transfer *transfer)
 }
 
 /* How many bytes the next call is asked for; 0: none before the deadline, by the rate limit. */
-static size_t next_want(struct sluice_transfer *transfer, uint64_t budget, uint64_t *deadline)
+static size_t next_want(struct sluice_transfer *transfer, uint64_t *deadline)
 {
     uint64_t want = chunk_now(transfer);
     const uint64_t left = left_to_take(transfer);
 
     if (want > left)
         want = left;
-    if (budget && want > budget)
-        want = budget;
+    if (want > transfer->allowance)
+        want = transfer->allowance;
     if (transfer->rate.limit) {
         const uint64_t allowed = rate_allow(&transfer->rate, want, sys_now(), deadline);
         if (want > allowed)
@@ -228,12 +228,13 @@ int transfer_advance(struct sluice_transfer *transfer, uint64_t budget, struct s
             return transfer_finish(transfer);
         if (budget && used >= budget)
             return SLUICE_MORE;
+        transfer->allowance = budget ? budget - used : UINT64_MAX;
         if (transfer_holds_bytes(transfer) && !out->blocked) {
             if (!transfer->may_wait && !side_ready(out, &transfer->ledger.polls))
                 continue;
             move = timed(transfer, drain_any, 0);
         } else if (can_take(transfer)) {
-            const size_t want = next_want(transfer, budget ? budget - used : 0, &deadline);
+            const size_t want = next_want(transfer, &deadline);
             if (want == 0)
                 return wait_for(transfer, deadline, ret);
             if (!transfer->may_wait && !side_ready(in, &transfer->ledger.polls))

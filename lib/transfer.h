@@ -44,6 +44,7 @@ struct sluice_transfer {
     struct window window;
 
     uint64_t taken, delivered;
+    uint64_t allowance; /* of this step: bytes it may still deliver */
     uint64_t expected; /* to be delivered in all, UINT64_MAX: unknown */
     uint32_t chunk;    /* most bytes that a call of an elastic method is asked for now; 0: not yet */
     bool ended;        /* the source has */

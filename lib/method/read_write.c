@@ -158,6 +158,8 @@ struct move memory_drain(struct sluice_transfer *transfer)
 
     if (messages)
         length = message_length(transfer, length);
+    else if (length > transfer->allowance)
+        length = transfer->allowance;
     ssize_t value = 0;
     if (length > 0 || messages) /* an empty datagram becomes nothing in a byte stream */
         value = memory_write(transfer, buffer->bytes + buffer->start, length);

@@ -62,6 +62,8 @@ static struct move splice_drain(struct sluice_transfer *transfer)
     struct side *out = &transfer->out;
     size_t length = transfer->pipe->parked;
 
+    if (length > transfer->allowance)
+        length = transfer->allowance;
     if (!transfer->may_wait && length > side_bound(out))
         length = side_bound(out);
     const ssize_t value = sys_splice(transfer->pipe->read_end, NULL, out->fd, side_offset(out),
