@@ -121,17 +121,16 @@ const struct method *transfer_method(const struct sluice_transfer *transfer)
     }
 }
 
-/* Whose error it is where one call touches both ends and the errno does not tell. A source that is a
- * file is asked again for a byte: if it has none to give, it was the source. A pipe or /dev/null has no
- * errors but those that the table knows. Otherwise nobody can know. */
+/* Whose error it is where one call touches both ends and the errno is none of a sink's own. A pipe or
+ * /dev/null as sink has no other. A source that is a file is asked again for a byte: if it gives one,
+ * it was the sink. */
 static enum sluice_side whose(const struct sluice_transfer *transfer)
 {
     const struct side *in = &transfer->in;
     char byte;
 
-    if (!(in->endpoint->medium & MEDIA_SEEKABLE))
-        return SLUICE_SIDE_SETUP;
-    if (transfer->out.endpoint->medium & (MEDIUM_PIPE | MEDIUM_NULL | MEDIUM_ZERO))
+    if (!(in->endpoint->medium & MEDIA_SEEKABLE) ||
+        (transfer->out.endpoint->medium & (MEDIUM_PIPE | MEDIUM_NULL | MEDIUM_ZERO)))
         return SLUICE_SIDE_SOURCE;
     return sys_pread(in->fd, &byte, 1, (int64_t)side_position(in)) >= 0 ? SLUICE_SIDE_SINK
                                                                         : SLUICE_SIDE_SOURCE;

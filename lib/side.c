@@ -52,10 +52,14 @@ bool side_poll(struct side *side, uint64_t *polls)
     struct pollfd poll = {.fd = side->fd, .events = events};
     const struct timespec now = {0};
 
-    (*polls)++;
-    const int ready = sys_poll(&poll, 1, &now);
-    /* POLLERR and POLLHUP are ready too: the call itself will say what is the matter. */
-    side->blocked = ready == 0;
+    int ready;
+    do {
+        (*polls)++;
+        ready = sys_poll(&poll, 1, &now);
+    } while (ready == -EINTR);
+    /* POLLERR and POLLHUP are ready too: the call itself will say what is the matter. A poll that
+     * failed is no readiness: who waits next will meet the same failure, and tell it. */
+    side->blocked = ready <= 0;
     return !side->blocked;
 }
 
