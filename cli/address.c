@@ -14,10 +14,10 @@ static const struct {
     const char *prefix;
     enum address_scheme scheme;
 } schemes[] = {
-    {"file:", ADDRESS_PATH},           {"fd:", ADDRESS_FD},
-    {"null:", ADDRESS_NULL},           {"zero:", ADDRESS_ZERO},
-    {"tcp:", ADDRESS_TCP},             {"tcp-listen:", ADDRESS_TCP_LISTEN},
-    {"unix:", ADDRESS_UNIX},           {"unix-listen:", ADDRESS_UNIX_LISTEN},
+    {"file:", ADDRESS_PATH}, {"fd:", ADDRESS_FD},
+    {"null:", ADDRESS_NULL}, {"zero:", ADDRESS_ZERO},
+    {"tcp:", ADDRESS_TCP},   {"tcp-listen:", ADDRESS_TCP_LISTEN},
+    {"unix:", ADDRESS_UNIX}, {"unix-listen:", ADDRESS_UNIX_LISTEN},
     {"pipe:", ADDRESS_PIPE},
 };
 

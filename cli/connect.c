@@ -181,8 +181,7 @@ static int listen_tcp(const struct address *address, char *name, size_t size,
     return error;
 }
 
-static int open_unix(const struct address *address, char *name, size_t size,
-                     const char **operation)
+static int open_unix(const struct address *address, char *name, size_t size, const char **operation)
 {
     struct sockaddr_un to = {.sun_family = AF_UNIX};
     const bool listens = address->scheme == ADDRESS_UNIX_LISTEN;

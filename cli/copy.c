@@ -42,7 +42,7 @@ struct copy {
     struct report report;
     char checksum[CHECKSUM_HEX];
     char words[256]; /* what went wrong, as it is said */
-    bool moved; /* the transfer was run */
+    bool moved;      /* the transfer was run */
 };
 
 static double seconds_since(const struct timespec *begun)
@@ -75,7 +75,7 @@ static enum status cannot(struct copy *copy, enum sluice_side side, const char *
         .size = sizeof copy->report.error, .error = error, .side = side, .operation = operation};
     copy->report.error_endpoint = name;
     copy->report.errno_words =
-        error == -ENOTSUP  ? "Not a regular file: it can only be written in place"
+        error == -ENOTSUP ? "Not a regular file: it can only be written in place"
         : error == -EEXIST && side == SLUICE_SIDE_SINK && strcmp(operation, "open") == 0
             ? "source and sink are the same file"
             : strerror(-error);
@@ -125,8 +125,8 @@ static enum status make_endpoint(struct copy *copy, enum sluice_side side, int f
     sluice_endpoint **endpoint = source ? &copy->source : &copy->sink;
     const char *name = source ? copy->source_name : copy->sink_name;
 
-    const int error = sluice_endpoint_from_fd(copy->context, fd,
-                                              borrowed ? SLUICE_BORROW : SLUICE_OWN, endpoint);
+    const int error =
+        sluice_endpoint_from_fd(copy->context, fd, borrowed ? SLUICE_BORROW : SLUICE_OWN, endpoint);
     if (error < 0) {
         if (!borrowed)
             close(fd);
@@ -233,8 +233,8 @@ static int on_progress(const struct sluice_progress *at, void *data)
 static void begin_progress(struct copy *copy)
 {
     const struct copy_options *options = &copy->options;
-    const bool shown = !options->quiet && (options->progress || options->numeric ||
-                                           isatty(STDERR_FILENO));
+    const bool shown =
+        !options->quiet && (options->progress || options->numeric || isatty(STDERR_FILENO));
     const enum progress_style style = !shown             ? PROGRESS_NONE
                                       : options->numeric ? PROGRESS_NUMERIC
                                                          : PROGRESS_BAR;
@@ -282,7 +282,8 @@ static enum status explain_before(const struct copy *copy)
     return STATUS_DONE;
 }
 
-/* The source's size is known, and it ends before what was asked for: refused before a byte moves. */
+/* The source's size is known, and it ends before what was asked for: refused before a byte moves.
+ * */
 static enum status check_length(struct copy *copy)
 {
     const struct sluice_options *options = &copy->options.library;
@@ -345,12 +346,12 @@ static enum status tell_requirement(struct copy *copy, const char *words)
     else
         snprintf(copy->words, sizeof copy->words, "%s", words);
     copy->report.errno_words = copy->words;
-    message("cannot copy '%s' to '%s' as %s demands: %s (expected, from a table: nothing measured); "
-            "nothing was moved",
-            copy->source_name, copy->sink_name,
-            copy->options.library.require == SLUICE_REQUIRE_ZERO_COPY ? "zero-copy"
-                                                                      : "no-user-copy",
-            copy->words);
+    message(
+        "cannot copy '%s' to '%s' as %s demands: %s (expected, from a table: nothing measured); "
+        "nothing was moved",
+        copy->source_name, copy->sink_name,
+        copy->options.library.require == SLUICE_REQUIRE_ZERO_COPY ? "zero-copy" : "no-user-copy",
+        copy->words);
     return STATUS_REQUIRED;
 }
 
@@ -495,12 +496,12 @@ static enum status end_socket(struct copy *copy)
     const int error = end_stream(info.fd, copy->options.linger, &unsent);
     if (error >= 0)
         return STATUS_DONE;
-    copy->report.error = (struct sluice_error){.size = sizeof copy->report.error,
-                                               .error = error,
-                                               .side = SLUICE_SIDE_SINK,
-                                               .operation = "shutdown",
-                                               .delivered =
-                                                   sluice_transfer_delivered(copy->transfer)};
+    copy->report.error =
+        (struct sluice_error){.size = sizeof copy->report.error,
+                              .error = error,
+                              .side = SLUICE_SIDE_SINK,
+                              .operation = "shutdown",
+                              .delivered = sluice_transfer_delivered(copy->transfer)};
     copy->report.error.offset = copy->report.error.delivered;
     copy->report.error_endpoint = copy->sink_name;
     copy->report.errno_words = strerror(-error);

@@ -249,10 +249,11 @@ static void print_help(const char *command, int which)
         char left[64];
         if (!(row->commands & which))
             continue;
-        snprintf(left, sizeof left, row->has_argument == optional_argument ? "--%s[=%s]" : "--%s%s%s",
-                 row->name, row->has_argument == optional_argument ? row->argument
-                            : row->argument                        ? " "
-                                                                   : "",
+        snprintf(left, sizeof left,
+                 row->has_argument == optional_argument ? "--%s[=%s]" : "--%s%s%s", row->name,
+                 row->has_argument == optional_argument ? row->argument
+                 : row->argument                        ? " "
+                                                        : "",
                  row->argument && row->has_argument != optional_argument ? row->argument : "");
         printf("  %c%c%c %-28s %s\n", row->letter ? '-' : ' ', row->letter ? row->letter : ' ',
                row->letter ? ',' : ' ', left, row->help);
@@ -289,8 +290,9 @@ static enum status parse_addresses(const char *command, int count, char **words,
     char why[1024];
 
     if (count != 2)
-        return usage_error(command, count < 2 ? "a SOURCE and a SINK are wanted"
-                                              : "'%s' is too much: one SOURCE and one SINK",
+        return usage_error(command,
+                           count < 2 ? "a SOURCE and a SINK are wanted"
+                                     : "'%s' is too much: one SOURCE and one SINK",
                            count < 2 ? "" : words[2]);
     if (address_parse(words[0], &options->source, why, sizeof why) < 0 ||
         address_parse(words[1], &options->sink, why, sizeof why) < 0)
@@ -320,9 +322,8 @@ static void build_tables(int which, struct option *longs, char *shorts)
     for (unsigned i = 0; i < ROWS; i++) {
         if (!(rows[i].commands & which))
             continue;
-        *longs++ = (struct option){.name = rows[i].name,
-                                   .has_arg = rows[i].has_argument,
-                                   .val = LONG_ONLY + (int)i};
+        *longs++ = (struct option){
+            .name = rows[i].name, .has_arg = rows[i].has_argument, .val = LONG_ONLY + (int)i};
         if (rows[i].letter) {
             *shorts++ = (char)rows[i].letter;
             if (rows[i].has_argument == required_argument)
@@ -350,9 +351,8 @@ int copy_options_parse(const char *command, int argc, char **argv, struct copy_o
     char shorts[2 * MOST_OPTIONS + 3];
     int value;
 
-    *ret = (struct copy_options){.library = SLUICE_OPTIONS_INIT,
-                                 .size = UINT64_MAX,
-                                 .linger = 10 * UINT64_C(1000000000)};
+    *ret = (struct copy_options){
+        .library = SLUICE_OPTIONS_INIT, .size = UINT64_MAX, .linger = 10 * UINT64_C(1000000000)};
     build_tables(which, longs, shorts);
     opterr = 0;
     optind = 1;

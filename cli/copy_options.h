@@ -18,7 +18,7 @@ enum atomic_choice { ATOMIC_DEFAULT = 0, ATOMIC_ALWAYS, ATOMIC_NEVER };
 struct copy_options {
     struct sluice_options library;
     struct address source, sink;
-    uint64_t size; /* expected, for the display; UINT64_MAX: not given */
+    uint64_t size;   /* expected, for the display; UINT64_MAX: not given */
     uint64_t linger; /* nanoseconds */
     const char *salvage;
     enum atomic_choice atomic;

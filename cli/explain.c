@@ -27,9 +27,9 @@
 static const char *class_arrow(enum sluice_class class_)
 {
     static const char *const arrows[] = {
-        [SLUICE_CLASS_OFFLOAD] = "=offload=>",   [SLUICE_CLASS_REFERENCE] = "=ref=>",
-        [SLUICE_CLASS_DMA] = "=dma=>",           [SLUICE_CLASS_KERNEL_COPY] = "=copy=>",
-        [SLUICE_CLASS_USER_COPY] = "=copy=>",    [SLUICE_CLASS_MAP] = "=map=>",
+        [SLUICE_CLASS_OFFLOAD] = "=offload=>", [SLUICE_CLASS_REFERENCE] = "=ref=>",
+        [SLUICE_CLASS_DMA] = "=dma=>",         [SLUICE_CLASS_KERNEL_COPY] = "=copy=>",
+        [SLUICE_CLASS_USER_COPY] = "=copy=>",  [SLUICE_CLASS_MAP] = "=map=>",
     };
     return arrows[class_];
 }
@@ -106,8 +106,7 @@ static void print_best(const struct explanation *explanation, FILE *out)
     sluice_plan_candidate(explanation->plan, 0, &best);
     fprintf(out, "\nwhy      %s\npath     ", best.why);
     for (unsigned i = 0; i < best.legs; i++)
-        fprintf(out, "%s%s%s%s", i ? ", " : "", best.leg[i].path,
-                best.leg[i].path_out ? ", " : "",
+        fprintf(out, "%s%s%s%s", i ? ", " : "", best.leg[i].path, best.leg[i].path_out ? ", " : "",
                 best.leg[i].path_out ? best.leg[i].path_out : "");
     fprintf(out, " (expected)\n");
     print_passed_over(explanation->plan, &best, out);
@@ -155,10 +154,9 @@ static json_t *candidate_json(const struct sluice_candidate *candidate)
     for (unsigned i = 0; i < candidate->legs; i++) {
         const struct sluice_leg *leg = &candidate->leg[i];
         json_array_append_new(legs,
-                              json_pack("{ss ss ss ss ss ss ss*}", "from", leg->from, "to",
-                                        leg->to, "call", leg->call, "class",
-                                        sluice_class_name(leg->class_), "known",
-                                        sluice_known_name(leg->known), "path", leg->path,
+                              json_pack("{ss ss ss ss ss ss ss*}", "from", leg->from, "to", leg->to,
+                                        "call", leg->call, "class", sluice_class_name(leg->class_),
+                                        "known", sluice_known_name(leg->known), "path", leg->path,
                                         "path_out", leg->path_out));
     }
     json_object_set_new(object, "copies", json_integer(candidate->copies));
@@ -276,9 +274,11 @@ static int find(sluice_context *context, const struct address *address, bool sin
         return find_path(context, address->path, sink, ret);
     case ADDRESS_STANDARD:
     case ADDRESS_FD:
-        return sluice_endpoint_from_fd(
-            context, address->scheme == ADDRESS_FD ? address->fd : sink ? 1 : 0, SLUICE_BORROW,
-            &ret->endpoint);
+        return sluice_endpoint_from_fd(context,
+                                       address->scheme == ADDRESS_FD ? address->fd
+                                       : sink                        ? 1
+                                                                     : 0,
+                                       SLUICE_BORROW, &ret->endpoint);
     case ADDRESS_NULL:
         return find_kind(context, "null", ret);
     case ADDRESS_ZERO:

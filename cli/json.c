@@ -45,10 +45,9 @@ static json_t *leg_json(const struct sluice_row *row)
     snprintf(leg, sizeof leg, "%s -> %s", row->leg.from, row->leg.to);
     return json_pack("{ss ss ss ss ss sI sI sI so}", "leg", leg, "method",
                      sluice_method_name(row->method), "call", row->leg.call, "class",
-                     sluice_class_name(row->leg.class_), "known",
-                     sluice_known_name(row->leg.known), "bytes", integer(row->bytes), "calls",
-                     integer(row->calls), "eagain", integer(row->eagain), "seconds",
-                     seconds_json((double)row->nanoseconds / 1e9));
+                     sluice_class_name(row->leg.class_), "known", sluice_known_name(row->leg.known),
+                     "bytes", integer(row->bytes), "calls", integer(row->calls), "eagain",
+                     integer(row->eagain), "seconds", seconds_json((double)row->nanoseconds / 1e9));
 }
 
 static json_t *legs_json(const struct report *report, unsigned rows)
@@ -69,12 +68,12 @@ static json_t *fallbacks_json(const struct report *report, unsigned fallbacks)
         struct sluice_fallback row = {.size = sizeof row};
         if (sluice_transfer_fallback(report->transfer, i, &row) < 0)
             break;
-        json_array_append_new(
-            list, json_pack("{ss ss ss ss? ss sI ss?}", "from", sluice_method_name(row.from), "to",
-                            sluice_method_name(row.to), "call", row.call, "error",
-                            row.error ? errno_name(row.error) : NULL, "side",
-                            sluice_side_name(row.side), "at", integer(row.at), "reason",
-                            row.reason));
+        json_array_append_new(list, json_pack("{ss ss ss ss? ss sI ss?}", "from",
+                                              sluice_method_name(row.from), "to",
+                                              sluice_method_name(row.to), "call", row.call, "error",
+                                              row.error ? errno_name(row.error) : NULL, "side",
+                                              sluice_side_name(row.side), "at", integer(row.at),
+                                              "reason", row.reason));
     }
     return list;
 }
@@ -107,8 +106,9 @@ static void add_transfer(json_t *object, const struct report *report)
         legs_json(report, ledger.rows), "fallbacks", fallbacks_json(report, ledger.fallbacks));
     json_object_set_new(more, "taken", json_integer(integer(ledger.taken + report->salvaged)));
     if (ledger.pipe_got)
-        json_object_set_new(more, "pipe", json_pack("{sI sI}", "asked", integer(ledger.pipe_asked),
-                                                    "got", integer(ledger.pipe_got)));
+        json_object_set_new(more, "pipe",
+                            json_pack("{sI sI}", "asked", integer(ledger.pipe_asked), "got",
+                                      integer(ledger.pipe_got)));
     json_object_update(object, more);
     json_decref(more);
 }
@@ -128,21 +128,21 @@ void report_json(const struct report *report, bool lines, FILE *out)
     double user, system;
 
     report_cpu(report, &user, &system);
-    json_t *object = json_pack(
-        "{si so so ss sI so s{so so} s{sI sI}}", "version", 1, "source", name_json(report->source),
-        "sink", name_json(report->sink), "status", status, "salvaged", integer(report->salvaged), "seconds",
-        seconds_json(report->seconds), "cpu", "user",
-        seconds_json(user), "system", seconds_json(system), "switches", "voluntary",
-        (json_int_t)(after->ru_nvcsw - before->ru_nvcsw), "involuntary",
-        (json_int_t)(after->ru_nivcsw - before->ru_nivcsw));
+    json_t *object =
+        json_pack("{si so so ss sI so s{so so} s{sI sI}}", "version", 1, "source",
+                  name_json(report->source), "sink", name_json(report->sink), "status", status,
+                  "salvaged", integer(report->salvaged), "seconds", seconds_json(report->seconds),
+                  "cpu", "user", seconds_json(user), "system", seconds_json(system), "switches",
+                  "voluntary", (json_int_t)(after->ru_nvcsw - before->ru_nvcsw), "involuntary",
+                  (json_int_t)(after->ru_nivcsw - before->ru_nivcsw));
 
     if (lines)
         json_object_set_new(object, "event", json_string(status));
     add_transfer(object, report);
     if (report->checksum)
-        json_object_set_new(object, "checksum",
-                            json_pack("{ss ss}", "algorithm", report->checksum_name, "value",
-                                      report->checksum));
+        json_object_set_new(
+            object, "checksum",
+            json_pack("{ss ss}", "algorithm", report->checksum_name, "value", report->checksum));
     if (report->error.error)
         json_object_set_new(object, "error", error_json(report));
     print_line(object, out);

@@ -12,8 +12,7 @@ static void say(const char *prefix, const char *format, va_list arguments)
 {
     char text[4096 + 512];
     int length = snprintf(text, sizeof text, "%s", prefix);
-    const int more =
-        vsnprintf(text + length, sizeof text - (size_t)length - 1, format, arguments);
+    const int more = vsnprintf(text + length, sizeof text - (size_t)length - 1, format, arguments);
 
     length += more < 0 ? 0 : more;
     if (length > (int)sizeof text - 2)

@@ -8,8 +8,7 @@
 
 static double timeval_seconds(struct timeval after, struct timeval before)
 {
-    return (double)(after.tv_sec - before.tv_sec) +
-           (double)(after.tv_usec - before.tv_usec) / 1e6;
+    return (double)(after.tv_sec - before.tv_sec) + (double)(after.tv_usec - before.tv_usec) / 1e6;
 }
 
 void report_cpu(const struct report *report, double *user, double *system)

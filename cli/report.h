@@ -10,7 +10,7 @@
 #include "sluice.h"
 
 struct report {
-    const char *source, *sink; /* as messages name them */
+    const char *source, *sink;       /* as messages name them */
     const sluice_transfer *transfer; /* NULL: it was never made */
     struct sluice_error error;       /* .error 0: none */
     const char *error_endpoint;

@@ -69,7 +69,8 @@ static int open_unseen(struct sink_file *sink, const char **operation)
     return error;
 }
 
-/* The new file gets the mode, and where that is permitted the owner, of the one that it replaces. */
+/* The new file gets the mode, and where that is permitted the owner, of the one that it replaces.
+ * */
 static int take_attributes(const struct sink_file *sink, const struct stat *status)
 {
     if (fchown(sink->fd, status->st_uid, status->st_gid) < 0 && errno != EPERM)
@@ -101,8 +102,8 @@ static int open_existing(const struct sink_request *request, struct sink_file *s
         const int error = open_unseen(sink, operation);
         return error < 0 ? error : take_attributes(sink, status);
     }
-    sink->fd = open(request->path,
-                    O_WRONLY | O_CLOEXEC | O_NOCTTY | (request->append ? O_APPEND : 0));
+    sink->fd =
+        open(request->path, O_WRONLY | O_CLOEXEC | O_NOCTTY | (request->append ? O_APPEND : 0));
     if (sink->fd < 0)
         return -errno;
     sink->empty_first = regular && !request->append && !request->keep && status->st_size > 0;
@@ -123,9 +124,9 @@ static int open_absent(const struct sink_request *request, struct sink_file *sin
         return error;
     }
     *operation = "create";
-    sink->fd = open(request->path,
-                    O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | (request->append ? O_APPEND : 0),
-                    0666);
+    sink->fd =
+        open(request->path,
+             O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | (request->append ? O_APPEND : 0), 0666);
     sink->made = sink->fd >= 0;
     return sink->fd < 0 ? -errno : 0;
 }

@@ -12,20 +12,20 @@
 struct sink_request {
     const char *path;
     bool append;
-    bool keep;      /* other bytes of an existing file are kept: an offset was given */
-    bool atomic;    /* also over an existing file */
+    bool keep;                 /* other bytes of an existing file are kept: an offset was given */
+    bool atomic;               /* also over an existing file */
     const struct stat *source; /* not to be replaced by its own copy; NULL: no regular file */
-    bool in_place;  /* also an absent file gets its name at once */
+    bool in_place;             /* also an absent file gets its name at once */
 };
 
 struct sink_file {
     int fd;
-    char *path;        /* where it ends: links followed; owned */
-    char *temporary;   /* its name until then; owned, NULL: it has none, or its own */
-    bool unnamed;      /* O_TMPFILE */
-    bool made;         /* it was absent, and stands in place */
-    bool empty_first;  /* an existing file, to be rewritten */
-    bool replaces;     /* an existing file is to be replaced */
+    char *path;       /* where it ends: links followed; owned */
+    char *temporary;  /* its name until then; owned, NULL: it has none, or its own */
+    bool unnamed;     /* O_TMPFILE */
+    bool made;        /* it was absent, and stands in place */
+    bool empty_first; /* an existing file, to be rewritten */
+    bool replaces;    /* an existing file is to be replaced */
 };
 
 /* Opens it without changing what is there. Returns 0 or a negative errno, and `operation`. */

@@ -23,7 +23,8 @@
  *   - No signal is raised in the caller: SIGPIPE is blocked around the calls that could raise it
  *     and taken back if it was not pending before (no flag of splice(2) or sendfile(2) suppresses
  *     it). No signal disposition is touched.
- *   - Linux 5.10 or newer. A call that the running kernel lacks or refuses leads to the next method.
+ *   - Linux 5.10 or newer. A call that the running kernel lacks or refuses leads to the next
+ *     method.
  */
 #ifndef SLUICE_H
 #define SLUICE_H
@@ -75,7 +76,7 @@ enum sluice_method {
     SLUICE_METHOD_SPLICE,     /* splice(2), through a private pipe where the pair needs one */
     SLUICE_METHOD_MMAP_WRITE, /* mmap(2) of the source, write(2) or send(2) from the mapping */
     SLUICE_METHOD_READ_WRITE, /* read(2) or recvmsg(2), write(2) or send(2) */
-    SLUICE_METHOD_DIRECT,     /* O_DIRECT; not in this version: always ruled out, with that reason */
+    SLUICE_METHOD_DIRECT, /* O_DIRECT; not in this version: always ruled out, with that reason */
     SLUICE_METHOD_COUNT,
 };
 
@@ -153,9 +154,9 @@ SLUICE_PUBLIC void sluice_context_free(sluice_context *context);
 
 /* Who closes the descriptor. */
 enum sluice_ownership {
-    SLUICE_BORROW = 0,          /* the caller closes it, after the endpoint is freed */
-    SLUICE_OWN = 1 << 0,        /* sluice_endpoint_free() closes it */
-    SLUICE_NONBLOCK = 1 << 1,   /* with SLUICE_OWN: O_NONBLOCK may be set on it, now and for good */
+    SLUICE_BORROW = 0,        /* the caller closes it, after the endpoint is freed */
+    SLUICE_OWN = 1 << 0,      /* sluice_endpoint_free() closes it */
+    SLUICE_NONBLOCK = 1 << 1, /* with SLUICE_OWN: O_NONBLOCK may be set on it, now and for good */
 };
 
 struct sluice_endpoint_info {
@@ -163,9 +164,9 @@ struct sluice_endpoint_info {
     enum sluice_kind kind;
     int fd;           /* -1 for an endpoint that is only a kind */
     const char *name; /* "ext4", "tmpfs", "pipe", "tcp", "unix", "udp", "null", "tty" …: static */
-    int open_flags;   /* O_ACCMODE, O_APPEND, O_DIRECT, O_NONBLOCK … as fcntl(F_GETFL) gave them */
-    int seekable;     /* 1 if the descriptor has an offset that can be set and reads repeat */
-    uint64_t bytes;   /* regular: st_size; block: the device's size; else 0 */
+    int open_flags; /* O_ACCMODE, O_APPEND, O_DIRECT, O_NONBLOCK … as fcntl(F_GETFL) gave them */
+    int seekable;   /* 1 if the descriptor has an offset that can be set and reads repeat */
+    uint64_t bytes; /* regular: st_size; block: the device's size; else 0 */
     uint64_t pipe_capacity; /* pipe: F_GETPIPE_SZ; else 0 */
     uint64_t device, inode; /* st_dev, st_ino; 0 for an endpoint that is only a kind */
 };
@@ -186,8 +187,8 @@ SLUICE_PUBLIC int sluice_endpoint_from_fd(sluice_context *context, int fd, unsig
 /*
  * An endpoint that is only a kind, for sluice_plan_new(): no descriptor stands behind it.
  *
- * name: "tcp", "unix", "udp", "unix-dgram", "unix-seqpacket", "pipe", "null", "zero", "tty", "char",
- * "file", "block", or a file system's name ("ext4").
+ * name: "tcp", "unix", "udp", "unix-dgram", "unix-seqpacket", "pipe", "null", "zero", "tty",
+ * "char", "file", "block", or a file system's name ("ext4").
  * Returns 0; -EINVAL (no such name); -ENOMEM.
  */
 SLUICE_PUBLIC int sluice_endpoint_from_kind(sluice_context *context, const char *name,
@@ -264,34 +265,37 @@ enum sluice_option_flags {
 
 struct sluice_options {
     size_t size;
-    uint32_t flags; /* enum sluice_option_flags, or'ed */
-    enum sluice_method method;   /* auto, or the one that moves every byte: then its failure is an
+    uint32_t flags;            /* enum sluice_option_flags, or'ed */
+    enum sluice_method method; /* auto, or the one that moves every byte: then its failure is an
                                     error, never a fallback */
     enum sluice_require require;
-    uint32_t chunk;              /* most bytes a call is asked to move, 0: chosen for the pair. For a
+    uint32_t chunk;         /* most bytes a call is asked to move, 0: chosen for the pair. For a
                                     datagram sink, the size of a message made from a byte stream */
-    uint32_t pipe_size;          /* capacity to ask for a private pipe, 0: 1 MiB */
-    uint64_t length;             /* with SLUICE_LENGTH: stop after so many bytes */
-    uint64_t source_offset;      /* regular and block only, else -ESPIPE */
-    uint64_t sink_offset;        /* likewise */
-    uint64_t rate;               /* bytes a second at most, by token bucket; 0: no limit */
-    uint64_t idle_timeout;       /* nanoseconds without a byte until -ETIMEDOUT; 0: none */
-    sluice_cancel *cancel;       /* may be NULL; borrowed */
+    uint32_t pipe_size;     /* capacity to ask for a private pipe, 0: 1 MiB */
+    uint64_t length;        /* with SLUICE_LENGTH: stop after so many bytes */
+    uint64_t source_offset; /* regular and block only, else -ESPIPE */
+    uint64_t sink_offset;   /* likewise */
+    uint64_t rate;          /* bytes a second at most, by token bucket; 0: no limit */
+    uint64_t idle_timeout;  /* nanoseconds without a byte until -ETIMEDOUT; 0: none */
+    sluice_cancel *cancel;  /* may be NULL; borrowed */
     sluice_progress_function progress; /* may be NULL */
     void *progress_data;
 };
 
-#define SLUICE_OPTIONS_INIT { .size = sizeof(struct sluice_options) }
+#define SLUICE_OPTIONS_INIT                                                                        \
+    {                                                                                              \
+        .size = sizeof(struct sluice_options)                                                      \
+    }
 
 /* ---- plans ----------------------------------------------------------------------------------- */
 
 #define SLUICE_MAX_LEGS 2
 
 struct sluice_leg {
-    const char *from, *to;   /* "ext4", "pipe", "tcp", "user" …: static */
-    const char *call;        /* "splice", "sendfile", "read" …: static */
-    const char *path;        /* kernel function the bytes are expected to go through: static */
-    const char *path_out;    /* and a second one, for a call that is two hops in one; or NULL */
+    const char *from, *to; /* "ext4", "pipe", "tcp", "user" …: static */
+    const char *call;      /* "splice", "sendfile", "read" …: static */
+    const char *path;      /* kernel function the bytes are expected to go through: static */
+    const char *path_out;  /* and a second one, for a call that is two hops in one; or NULL */
     enum sluice_class class_;
     enum sluice_known known;
 };
@@ -299,11 +303,11 @@ struct sluice_leg {
 struct sluice_candidate {
     size_t size;
     enum sluice_method method;
-    unsigned copies;         /* copies per byte, summed over the legs */
+    unsigned copies; /* copies per byte, summed over the legs */
     unsigned legs;
     struct sluice_leg leg[SLUICE_MAX_LEGS];
-    const char *ruled_out;   /* why not: static; NULL if it can serve the pair */
-    const char *why;         /* why it stands where it stands: static; NULL if ruled out */
+    const char *ruled_out; /* why not: static; NULL if it can serve the pair */
+    const char *why;       /* why it stands where it stands: static; NULL if ruled out */
 };
 
 /*
@@ -315,8 +319,8 @@ struct sluice_candidate {
  * -ENOMEM.
  */
 SLUICE_PUBLIC int sluice_plan_new(sluice_context *context, const sluice_endpoint *source,
-                                  const sluice_endpoint *sink,
-                                  const struct sluice_options *options, sluice_plan **ret);
+                                  const sluice_endpoint *sink, const struct sluice_options *options,
+                                  sluice_plan **ret);
 SLUICE_PUBLIC void sluice_plan_free(sluice_plan *plan);
 
 /* How many candidates there are, and how many of them (the first ones) can serve. */
@@ -363,10 +367,10 @@ enum sluice_wait_mask {
 struct sluice_wait {
     size_t size;
     unsigned mask;
-    int source_fd, sink_fd;             /* to wait on; -1 where that side is not waited for. Not
+    int source_fd, sink_fd;           /* to wait on; -1 where that side is not waited for. Not
                                            always the endpoint's own: a terminal may be reopened */
-    short source_events, sink_events;   /* for poll(2); POLLERR and POLLHUP come by themselves */
-    uint64_t deadline;                  /* with SLUICE_WAIT_TIMER: CLOCK_MONOTONIC, nanoseconds */
+    short source_events, sink_events; /* for poll(2); POLLERR and POLLHUP come by themselves */
+    uint64_t deadline;                /* with SLUICE_WAIT_TIMER: CLOCK_MONOTONIC, nanoseconds */
 };
 
 enum sluice_step {
@@ -398,8 +402,8 @@ SLUICE_PUBLIC uint64_t sluice_transfer_parked(const sluice_transfer *transfer);
 
 /*
  * Takes parked bytes back, in order, after a failure or a cancel (a source that can be read again
- * has none: its offset stands after the last delivered byte). Parked bytes are those that follow the last
- * delivered one.
+ * has none: its offset stands after the last delivered byte). Parked bytes are those that follow
+ * the last delivered one.
  * Returns the number of bytes written to buf (0: nothing is parked), -EBUSY while the transfer can
  * still go on, or what read(2) returned.
  */
@@ -407,11 +411,11 @@ SLUICE_PUBLIC ssize_t sluice_transfer_salvage(sluice_transfer *transfer, void *b
 
 struct sluice_error {
     size_t size;
-    int error;              /* negative errno, 0: none */
+    int error; /* negative errno, 0: none */
     enum sluice_side side;
-    const char *operation;  /* "read", "splice", "poll", "require" …: static */
-    const char *reason;     /* static words for what the errno does not say, or NULL */
-    uint64_t offset;        /* where in the source (its own offset) or sink it happened */
+    const char *operation; /* "read", "splice", "poll", "require" …: static */
+    const char *reason;    /* static words for what the errno does not say, or NULL */
+    uint64_t offset;       /* where in the source (its own offset) or sink it happened */
     uint64_t delivered, parked;
 };
 
@@ -433,31 +437,31 @@ struct sluice_row {
     enum sluice_method method;
     struct sluice_leg leg;
     uint64_t bytes;
-    uint64_t calls;        /* that moved bytes or met the end */
-    uint64_t eagain;       /* that found nothing to do */
-    uint64_t nanoseconds;  /* in these calls, with SLUICE_TIME_CALLS */
+    uint64_t calls;       /* that moved bytes or met the end */
+    uint64_t eagain;      /* that found nothing to do */
+    uint64_t nanoseconds; /* in these calls, with SLUICE_TIME_CALLS */
 };
 
 struct sluice_fallback {
     size_t size;
     enum sluice_method from, to;
-    int error;             /* negative errno, 0: the call said "end" where there was none */
+    int error; /* negative errno, 0: the call said "end" where there was none */
     enum sluice_side side;
-    const char *call;      /* static */
-    const char *reason;    /* static words, or NULL */
-    uint64_t at;           /* delivered bytes at that moment */
+    const char *call;   /* static */
+    const char *reason; /* static words, or NULL */
+    uint64_t at;        /* delivered bytes at that moment */
 };
 
 struct sluice_ledger {
     size_t size;
     uint64_t taken, delivered, parked;
-    uint64_t calls;             /* data-moving calls, EAGAINs included */
+    uint64_t calls; /* data-moving calls, EAGAINs included */
     uint64_t polls;
     uint64_t source_eagain, sink_eagain;
     uint64_t pipe_asked, pipe_got; /* capacity of the private pipe, 0: none was used */
-    uint64_t copied;            /* CPU copies, in bytes: divided by `delivered`, copies per byte */
+    uint64_t copied; /* CPU copies, in bytes: divided by `delivered`, copies per byte */
     unsigned rows, fallbacks;
-    enum sluice_method method;  /* the one in use at the end */
+    enum sluice_method method; /* the one in use at the end */
 };
 
 SLUICE_PUBLIC void sluice_transfer_ledger(const sluice_transfer *transfer,

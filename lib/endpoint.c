@@ -18,21 +18,21 @@ static const struct {
     enum medium medium;
     const char *name;
 } file_systems[] = {
-    {0x0000EF53, MEDIUM_FILE, "ext4"},      {0x58465342, MEDIUM_FILE, "xfs"},
-    {0x9123683E, MEDIUM_FILE, "btrfs"},     {0x01021994, MEDIUM_FILE, "tmpfs"},
-    {0x858458F6, MEDIUM_FILE, "ramfs"},     {0xF2F52010, MEDIUM_FILE, "f2fs"},
-    {0x794C7630, MEDIUM_FILE, "overlay"},   {0x2FC12FC1, MEDIUM_FILE, "zfs"},
-    {0xCA451A4E, MEDIUM_FILE, "bcachefs"},  {0xE0F5E1E2, MEDIUM_FILE, "erofs"},
-    {0x73717368, MEDIUM_FILE, "squashfs"},  {0x00009660, MEDIUM_FILE, "iso9660"},
-    {0x00004D44, MEDIUM_FILE, "vfat"},      {0x2011BAB0, MEDIUM_FILE, "exfat"},
-    {0x5346544E, MEDIUM_FILE, "ntfs"},      {0x958458F6, MEDIUM_FILE, "hugetlbfs"},
-    {0x65735546, MEDIUM_REMOTE, "fuse"},    {0x00006969, MEDIUM_REMOTE, "nfs"},
-    {0xFF534D42, MEDIUM_REMOTE, "cifs"},    {0xFE534D42, MEDIUM_REMOTE, "smb2"},
-    {0x00C36400, MEDIUM_REMOTE, "ceph"},    {0x01021997, MEDIUM_REMOTE, "9p"},
-    {0x5346414F, MEDIUM_REMOTE, "afs"},     {0x0BD00BD0, MEDIUM_REMOTE, "lustre"},
-    {0x00009FA0, MEDIUM_PSEUDO, "procfs"},  {0x62656572, MEDIUM_PSEUDO, "sysfs"},
-    {0x63677270, MEDIUM_PSEUDO, "cgroup2"}, {0x0027E0EB, MEDIUM_PSEUDO, "cgroup"},
-    {0x64626720, MEDIUM_PSEUDO, "debugfs"}, {0x74726163, MEDIUM_PSEUDO, "tracefs"},
+    {0x0000EF53, MEDIUM_FILE, "ext4"},         {0x58465342, MEDIUM_FILE, "xfs"},
+    {0x9123683E, MEDIUM_FILE, "btrfs"},        {0x01021994, MEDIUM_FILE, "tmpfs"},
+    {0x858458F6, MEDIUM_FILE, "ramfs"},        {0xF2F52010, MEDIUM_FILE, "f2fs"},
+    {0x794C7630, MEDIUM_FILE, "overlay"},      {0x2FC12FC1, MEDIUM_FILE, "zfs"},
+    {0xCA451A4E, MEDIUM_FILE, "bcachefs"},     {0xE0F5E1E2, MEDIUM_FILE, "erofs"},
+    {0x73717368, MEDIUM_FILE, "squashfs"},     {0x00009660, MEDIUM_FILE, "iso9660"},
+    {0x00004D44, MEDIUM_FILE, "vfat"},         {0x2011BAB0, MEDIUM_FILE, "exfat"},
+    {0x5346544E, MEDIUM_FILE, "ntfs"},         {0x958458F6, MEDIUM_FILE, "hugetlbfs"},
+    {0x65735546, MEDIUM_REMOTE, "fuse"},       {0x00006969, MEDIUM_REMOTE, "nfs"},
+    {0xFF534D42, MEDIUM_REMOTE, "cifs"},       {0xFE534D42, MEDIUM_REMOTE, "smb2"},
+    {0x00C36400, MEDIUM_REMOTE, "ceph"},       {0x01021997, MEDIUM_REMOTE, "9p"},
+    {0x5346414F, MEDIUM_REMOTE, "afs"},        {0x0BD00BD0, MEDIUM_REMOTE, "lustre"},
+    {0x00009FA0, MEDIUM_PSEUDO, "procfs"},     {0x62656572, MEDIUM_PSEUDO, "sysfs"},
+    {0x63677270, MEDIUM_PSEUDO, "cgroup2"},    {0x0027E0EB, MEDIUM_PSEUDO, "cgroup"},
+    {0x64626720, MEDIUM_PSEUDO, "debugfs"},    {0x74726163, MEDIUM_PSEUDO, "tracefs"},
     {0x73636673, MEDIUM_PSEUDO, "securityfs"},
 };
 
@@ -185,8 +185,8 @@ int endpoint_refresh(struct sluice_endpoint *endpoint)
         endpoint->capacity = capacity > 0 ? (uint64_t)capacity : 0;
     }
     /* tmpfs takes the flag and copies all the same; what a remote file system does is its own. */
-    const bool to_device = (endpoint->medium & (MEDIUM_FILE | MEDIUM_BLOCK)) &&
-                           strcmp(endpoint->name, "tmpfs") != 0;
+    const bool to_device =
+        (endpoint->medium & (MEDIUM_FILE | MEDIUM_BLOCK)) && strcmp(endpoint->name, "tmpfs") != 0;
     if ((flags & O_DIRECT) && to_device)
         endpoint->medium = MEDIUM_DIRECT;
     return 0;
@@ -227,8 +227,8 @@ bool endpoint_same(const struct sluice_endpoint *a, const struct sluice_endpoint
 {
     const bool comparable = a->kind == SLUICE_KIND_REGULAR || a->kind == SLUICE_KIND_BLOCK ||
                             a->kind == SLUICE_KIND_PIPE;
-    return comparable && a->fd >= 0 && b->fd >= 0 && a->kind == b->kind &&
-           a->device == b->device && a->inode == b->inode;
+    return comparable && a->fd >= 0 && b->fd >= 0 && a->kind == b->kind && a->device == b->device &&
+           a->inode == b->inode;
 }
 
 static int keep(const struct sluice_endpoint *model, sluice_endpoint **ret)

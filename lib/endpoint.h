@@ -17,28 +17,28 @@
  * methods at the same cost. Bits, so that the plan's tables can name sets of them.
  */
 enum medium {
-    MEDIUM_OTHER = 1 << 0,   /* nothing can be moved */
-    MEDIUM_FILE = 1 << 1,    /* a regular file in the page cache of a local file system */
-    MEDIUM_REMOTE = 1 << 2,  /* the same, but a call may wait for a machine or a process: NFS, FUSE */
-    MEDIUM_DIRECT = 1 << 3,  /* a file or device opened with O_DIRECT */
-    MEDIUM_PSEUDO = 1 << 4,  /* procfs, sysfs …: made while it is read, st_size is no size */
-    MEDIUM_BLOCK = 1 << 5,   /* a block device, through its page cache */
+    MEDIUM_OTHER = 1 << 0, /* nothing can be moved */
+    MEDIUM_FILE = 1 << 1,  /* a regular file in the page cache of a local file system */
+    MEDIUM_REMOTE =
+        1 << 2, /* the same, but a call may wait for a machine or a process: NFS, FUSE */
+    MEDIUM_DIRECT = 1 << 3, /* a file or device opened with O_DIRECT */
+    MEDIUM_PSEUDO = 1 << 4, /* procfs, sysfs …: made while it is read, st_size is no size */
+    MEDIUM_BLOCK = 1 << 5,  /* a block device, through its page cache */
     MEDIUM_PIPE = 1 << 6,
     MEDIUM_STREAM = 1 << 7,  /* TCP and UNIX stream sockets: they take and give page references */
     MEDIUM_SOCKET = 1 << 8,  /* stream sockets of another family */
     MEDIUM_MESSAGE = 1 << 9, /* datagram and seqpacket sockets */
     MEDIUM_TERMINAL = 1 << 10,
-    MEDIUM_NULL = 1 << 11,   /* /dev/null */
-    MEDIUM_ZERO = 1 << 12,   /* /dev/zero */
-    MEDIUM_CHAR = 1 << 13,   /* any other character device */
+    MEDIUM_NULL = 1 << 11, /* /dev/null */
+    MEDIUM_ZERO = 1 << 12, /* /dev/zero */
+    MEDIUM_CHAR = 1 << 13, /* any other character device */
 };
 
 /* Regular files and block devices: these have an offset, and can be read again. */
-#define MEDIA_SEEKABLE \
-    (MEDIUM_FILE | MEDIUM_REMOTE | MEDIUM_DIRECT | MEDIUM_PSEUDO | MEDIUM_BLOCK)
+#define MEDIA_SEEKABLE (MEDIUM_FILE | MEDIUM_REMOTE | MEDIUM_DIRECT | MEDIUM_PSEUDO | MEDIUM_BLOCK)
 /* Those that never say EAGAIN and for which poll(2) means nothing. */
 #define MEDIA_ALWAYS_READY (MEDIA_SEEKABLE | MEDIUM_NULL | MEDIUM_ZERO)
-#define MEDIA_SOCKETS (MEDIUM_STREAM | MEDIUM_SOCKET | MEDIUM_MESSAGE)
+#define MEDIA_SOCKETS      (MEDIUM_STREAM | MEDIUM_SOCKET | MEDIUM_MESSAGE)
 
 struct sluice_endpoint {
     int fd; /* -1: only a kind */
@@ -46,7 +46,7 @@ struct sluice_endpoint {
     enum sluice_kind kind;
     enum medium medium;
     const char *name;
-    int flags; /* F_GETFL */
+    int flags;        /* F_GETFL */
     int family, type; /* sockets */
     dev_t device;
     ino_t inode;
@@ -58,7 +58,8 @@ struct sluice_endpoint {
  * Returns 0 or what fcntl(2) returned. */
 int endpoint_refresh(struct sluice_endpoint *endpoint);
 
-/* The size now: regular, fstat; block, the device's; 0 where there is none. 0 or a negative errno. */
+/* The size now: regular, fstat; block, the device's; 0 where there is none. 0 or a negative errno.
+ * */
 int endpoint_size(const struct sluice_endpoint *endpoint, uint64_t *ret);
 
 /* Opens the same file again through /proc/self/fd, with other flags: a private open file

@@ -12,20 +12,20 @@
 
 /* The calls of the methods, each the call of one leg: a row of the ledger. */
 enum call {
-    CALL_READ = 0,      /* read, pread, recv or recvmsg: source -> memory */
-    CALL_WRITE,         /* write, pwrite or send: memory -> sink */
-    CALL_MAP,           /* mmap of the source */
-    CALL_WRITE_MAPPED,  /* write, pwrite or send from the mapping */
-    CALL_SENDFILE,      /* source -> sink */
-    CALL_COPY_RANGE,    /* source -> sink */
-    CALL_SPLICE,        /* source -> sink, one of them the user's pipe */
-    CALL_SPLICE_IN,     /* source -> private pipe */
-    CALL_SPLICE_OUT,    /* private pipe -> sink */
-    CALL_READ_BACK,     /* private pipe -> memory, after splicing out of it has failed */
-    CALL_PIPE,          /* pipe2: getting a private pipe */
-    CALL_BUFFER,        /* getting memory */
-    CALL_SEEK,          /* lseek: the source's own offset */
-    CALL_READ_CACHED,   /* CALL_READ and CALL_WRITE, after O_DIRECT was left: rows of their own */
+    CALL_READ = 0,     /* read, pread, recv or recvmsg: source -> memory */
+    CALL_WRITE,        /* write, pwrite or send: memory -> sink */
+    CALL_MAP,          /* mmap of the source */
+    CALL_WRITE_MAPPED, /* write, pwrite or send from the mapping */
+    CALL_SENDFILE,     /* source -> sink */
+    CALL_COPY_RANGE,   /* source -> sink */
+    CALL_SPLICE,       /* source -> sink, one of them the user's pipe */
+    CALL_SPLICE_IN,    /* source -> private pipe */
+    CALL_SPLICE_OUT,   /* private pipe -> sink */
+    CALL_READ_BACK,    /* private pipe -> memory, after splicing out of it has failed */
+    CALL_PIPE,         /* pipe2: getting a private pipe */
+    CALL_BUFFER,       /* getting memory */
+    CALL_SEEK,         /* lseek: the source's own offset */
+    CALL_READ_CACHED,  /* CALL_READ and CALL_WRITE, after O_DIRECT was left: rows of their own */
     CALL_WRITE_CACHED,
     CALL_COUNT,
 };

@@ -5,14 +5,14 @@
 
 #include "sluice.h"
 
-#define NAME(table, value)                                                                        \
+#define NAME(table, value)                                                                         \
     ((size_t)(value) < sizeof(table) / sizeof *(table) && (table)[value] ? (table)[value] : "?")
 
 static const char *const kinds[] = {
-    [SLUICE_KIND_OTHER] = "other",       [SLUICE_KIND_REGULAR] = "regular",
-    [SLUICE_KIND_BLOCK] = "block",       [SLUICE_KIND_PIPE] = "pipe",
-    [SLUICE_KIND_STREAM] = "stream",     [SLUICE_KIND_DATAGRAM] = "datagram",
-    [SLUICE_KIND_CHAR] = "char",         [SLUICE_KIND_TERMINAL] = "terminal",
+    [SLUICE_KIND_OTHER] = "other",   [SLUICE_KIND_REGULAR] = "regular",
+    [SLUICE_KIND_BLOCK] = "block",   [SLUICE_KIND_PIPE] = "pipe",
+    [SLUICE_KIND_STREAM] = "stream", [SLUICE_KIND_DATAGRAM] = "datagram",
+    [SLUICE_KIND_CHAR] = "char",     [SLUICE_KIND_TERMINAL] = "terminal",
 };
 
 static const char *const methods[SLUICE_METHOD_COUNT] = {
@@ -82,7 +82,7 @@ int sluice_method_from_name(const char *name, enum sluice_method *ret)
     return -EINVAL;
 }
 
-#define STRING(x) #x
+#define STRING(x)       #x
 #define DOTTED(a, b, c) STRING(a) "." STRING(b) "." STRING(c)
 
 const char *sluice_version(void)

@@ -90,8 +90,8 @@ void pipe_kill(struct pipe_pool *pool, struct pipe *pipe)
 void pipe_put(struct pipe_pool *pool, struct pipe *pipe)
 {
     int held = 0;
-    const bool empty = pipe->parked == 0 && sys_ioctl(pipe->read_end, FIONREAD, &held) >= 0 &&
-                       held == 0;
+    const bool empty =
+        pipe->parked == 0 && sys_ioctl(pipe->read_end, FIONREAD, &held) >= 0 && held == 0;
     if (!empty || pool->idle_count >= pool->max_idle) {
         pipe_kill(pool, pipe);
         return;

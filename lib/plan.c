@@ -17,10 +17,10 @@
 
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 
-#define MEDIA_CACHED (MEDIUM_FILE | MEDIUM_REMOTE | MEDIUM_BLOCK)
+#define MEDIA_CACHED   (MEDIUM_FILE | MEDIUM_REMOTE | MEDIUM_BLOCK)
 #define MEDIA_MAPPABLE (MEDIA_CACHED | MEDIUM_DIRECT)
-#define MEDIA_DEVICES (MEDIUM_TERMINAL | MEDIUM_CHAR)
-#define MEDIA_ALL 0x7fffffff
+#define MEDIA_DEVICES  (MEDIUM_TERMINAL | MEDIUM_CHAR)
+#define MEDIA_ALL      0x7fffffff
 
 enum { SMALL_PIPE = 65536 }; /* what a pipe has when nobody asks for more */
 
@@ -112,14 +112,14 @@ struct sluice_leg plan_leg_splice(const struct sluice_endpoint *from,
                                   const struct sluice_endpoint *to)
 {
     const bool out = from == NULL || (from->medium == MEDIUM_PIPE && to != NULL);
-    const struct hop *hop = out ? hop_of(hops_out_of_pipe, to->medium)
-                                : hop_of(hops_into_pipe, from->medium);
+    const struct hop *hop =
+        out ? hop_of(hops_out_of_pipe, to->medium) : hop_of(hops_into_pipe, from->medium);
     return leg_make(from ? from->name : "pipe", to ? to->name : "pipe", "splice", hop);
 }
 
 struct sluice_leg plan_leg_read(const struct sluice_endpoint *from)
 {
-    const char *call = from->medium & MEDIUM_MESSAGE                     ? "recvmsg"
+    const char *call = from->medium & MEDIUM_MESSAGE                    ? "recvmsg"
                        : from->medium & (MEDIUM_STREAM | MEDIUM_SOCKET) ? "recv"
                                                                         : "read";
     return leg_make(from->name, "user", call, hop_of(hops_into_memory, from->medium));
@@ -236,8 +236,8 @@ struct pair {
     const struct sluice_options *options;
 };
 
-#define METHOD(name) (1 << SLUICE_METHOD_##name)
-#define METHODS_ALL 0xffff
+#define METHOD(name)     (1 << SLUICE_METHOD_##name)
+#define METHODS_ALL      0xffff
 #define METHODS_SPLICING (METHOD(SPLICE) | METHOD(SENDFILE))
 
 /* Two mounts of one of these can share what copy_file_range needs though st_dev differs. */
@@ -316,8 +316,7 @@ static const struct rule {
 
     {METHOD(SENDFILE), ~(MEDIA_SEEKABLE | MEDIUM_ZERO), MEDIA_ALL, NULL,
      "source has no offset (EINVAL)"},
-    {METHOD(SENDFILE), MEDIA_ALL, MEDIA_ALL, sink_offset_given,
-     "sendfile has no sink offset"},
+    {METHOD(SENDFILE), MEDIA_ALL, MEDIA_ALL, sink_offset_given, "sendfile has no sink offset"},
     {METHOD(SENDFILE), MEDIA_ALL, MEDIA_ALL, remote_into_pipe,
      "a read that waits would hold the sink's pipe"},
 
@@ -350,7 +349,7 @@ static const char *ruled_out_by_policy(const struct sluice_candidate *candidate,
 /* ---- orders ---- */
 
 #define ORDER_LENGTH 5
-#define FILES (MEDIA_CACHED | MEDIUM_DIRECT)
+#define FILES        (MEDIA_CACHED | MEDIUM_DIRECT)
 
 /* By measurement (docs/benchmarks.md): CPU per byte, then throughput. The first row that has the
  * pair, whose bound is not exceeded and whose test is true, is taken. */
@@ -361,42 +360,72 @@ static const struct order {
     enum sluice_method method[ORDER_LENGTH];
     const char *why;
 } orders[] = {
-    {FILES, FILES, 32768, NULL,
+    {FILES,
+     FILES,
+     32768,
+     NULL,
      {SLUICE_METHOD_READ_WRITE, SLUICE_METHOD_SPLICE, SLUICE_METHOD_COPY_RANGE,
       SLUICE_METHOD_MMAP_WRITE, SLUICE_METHOD_SENDFILE},
      "so little is moved soonest by one read and one write"},
-    {FILES, FILES, 0, may_share,
+    {FILES,
+     FILES,
+     0,
+     may_share,
      {SLUICE_METHOD_COPY_RANGE, SLUICE_METHOD_SPLICE, SLUICE_METHOD_MMAP_WRITE,
       SLUICE_METHOD_SENDFILE, SLUICE_METHOD_READ_WRITE},
      "this file system can share extents, or copy at the server"},
-    {MEDIA_ALL, MEDIA_ALL, 4096, NULL,
+    {MEDIA_ALL,
+     MEDIA_ALL,
+     4096,
+     NULL,
      {SLUICE_METHOD_READ_WRITE, SLUICE_METHOD_SENDFILE, SLUICE_METHOD_SPLICE,
       SLUICE_METHOD_COPY_RANGE, SLUICE_METHOD_MMAP_WRITE},
      "so little is moved soonest by one read and one write"},
-    {FILES, MEDIUM_STREAM | MEDIUM_SOCKET, 0, NULL,
+    {FILES,
+     MEDIUM_STREAM | MEDIUM_SOCKET,
+     0,
+     NULL,
      {SLUICE_METHOD_SENDFILE, SLUICE_METHOD_SPLICE, SLUICE_METHOD_MMAP_WRITE,
       SLUICE_METHOD_READ_WRITE},
      "fewest copies; half of splice's calls"},
-    {FILES, MEDIUM_PIPE, 0, NULL,
+    {FILES,
+     MEDIUM_PIPE,
+     0,
+     NULL,
      {SLUICE_METHOD_SPLICE, SLUICE_METHOD_SENDFILE, SLUICE_METHOD_READ_WRITE,
       SLUICE_METHOD_MMAP_WRITE},
      "fewest copies; and it never waits holding the sink's pipe"},
-    {FILES, FILES, 0, NULL,
+    {FILES,
+     FILES,
+     0,
+     NULL,
      {SLUICE_METHOD_SPLICE, SLUICE_METHOD_MMAP_WRITE, SLUICE_METHOD_SENDFILE,
       SLUICE_METHOD_COPY_RANGE, SLUICE_METHOD_READ_WRITE},
      "one copy, in the largest pieces: copy_file_range and sendfile go by 64 KiB inside"},
-    {MEDIUM_PIPE | MEDIUM_STREAM, MEDIA_ALL, 0, NULL,
+    {MEDIUM_PIPE | MEDIUM_STREAM,
+     MEDIA_ALL,
+     0,
+     NULL,
      {SLUICE_METHOD_SPLICE, SLUICE_METHOD_READ_WRITE},
      "fewest copies"},
-    {FILES, MEDIUM_NULL | MEDIUM_ZERO, 0, NULL,
+    {FILES,
+     MEDIUM_NULL | MEDIUM_ZERO,
+     0,
+     NULL,
      {SLUICE_METHOD_MMAP_WRITE, SLUICE_METHOD_SPLICE, SLUICE_METHOD_SENDFILE,
       SLUICE_METHOD_READ_WRITE},
      "the sink looks at no byte, so none is even mapped"},
-    {FILES, MEDIA_ALL, 0, NULL,
+    {FILES,
+     MEDIA_ALL,
+     0,
+     NULL,
      {SLUICE_METHOD_SENDFILE, SLUICE_METHOD_SPLICE, SLUICE_METHOD_MMAP_WRITE,
       SLUICE_METHOD_READ_WRITE},
      "fewest copies"},
-    {MEDIA_ALL, MEDIA_ALL, 0, NULL,
+    {MEDIA_ALL,
+     MEDIA_ALL,
+     0,
+     NULL,
      {SLUICE_METHOD_READ_WRITE, SLUICE_METHOD_SENDFILE, SLUICE_METHOD_SPLICE,
       SLUICE_METHOD_MMAP_WRITE, SLUICE_METHOD_COPY_RANGE},
      "no method has fewer copies and fewer calls"},
@@ -405,10 +434,9 @@ static const struct order {
 static const struct order *order_of(const struct pair *pair, uint64_t expected)
 {
     const struct order *order = orders;
-    while (!((order->source & (int)pair->source->medium) &&
-             (order->sink & (int)pair->sink->medium) &&
-             (order->at_most == 0 || expected <= order->at_most) &&
-             (!order->test || order->test(pair))))
+    while (!(
+        (order->source & (int)pair->source->medium) && (order->sink & (int)pair->sink->medium) &&
+        (order->at_most == 0 || expected <= order->at_most) && (!order->test || order->test(pair))))
         order++; /* the last row serves all */
     return order;
 }

@@ -6,9 +6,9 @@
 #include <stdint.h>
 
 struct rate {
-    uint64_t limit;  /* bytes a second, 0: none */
-    uint64_t since;  /* nanoseconds: when `spent` was 0 */
-    uint64_t spent;  /* bytes since then */
+    uint64_t limit; /* bytes a second, 0: none */
+    uint64_t since; /* nanoseconds: when `spent` was 0 */
+    uint64_t spent; /* bytes since then */
 };
 
 void rate_init(struct rate *rate, uint64_t limit, uint64_t now);

@@ -15,8 +15,8 @@
 
 /* ---- making ---- */
 
-static int refuse(struct sluice_error *ret, int error, enum sluice_side side,
-                  const char *operation, const char *reason)
+static int refuse(struct sluice_error *ret, int error, enum sluice_side side, const char *operation,
+                  const char *reason)
 {
     const struct sluice_error refusal = {
         .error = error, .side = side, .operation = operation, .reason = reason};
@@ -80,7 +80,8 @@ static int check_pair(struct sluice_endpoint *source, struct sluice_endpoint *si
     return error;
 }
 
-/* No method is left: because one was named, because of the requirement, or because there is none. */
+/* No method is left: because one was named, because of the requirement, or because there is none.
+ * */
 static int refuse_plan(const struct sluice_plan *plan, const struct sluice_options *options,
                        struct sluice_error *ret)
 {
@@ -182,7 +183,8 @@ static bool ready_soon(struct sluice_transfer *transfer, struct pollfd *fds, nfd
     return false;
 }
 
-/* Waits for what `wait` says. An interruption is no error: the caller looks around and comes back. */
+/* Waits for what `wait` says. An interruption is no error: the caller looks around and comes back.
+ * */
 static int wait_now(struct sluice_transfer *transfer, const struct sluice_wait *wait)
 {
     const struct sluice_cancel *cancel = transfer->options.cancel;
@@ -225,8 +227,8 @@ int sluice_transfer_run(sluice_transfer *transfer)
         return over(transfer);
     /* Waiting inside the calls takes the fewest of them, and suits where nothing else has to be
      * watched meanwhile. */
-    transfer->may_wait = !options->idle_timeout &&
-                         !(options->cancel && options->cancel->event >= 0);
+    transfer->may_wait =
+        !options->idle_timeout && !(options->cancel && options->cancel->event >= 0);
     guard(transfer, &sigpipe);
     if (options->flags & SLUICE_WITNESS)
         witness_begin(&witness);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a call did to a transfer: bytes counted, an end believed or doubted, a side marked as blocked,
- * a fallback, a failure. An errno is looked up in the table of error.c and nowhere else.
+ * What a call did to a transfer: bytes counted, an end believed or doubted, a side marked as
+ * blocked, a fallback, a failure. An errno is looked up in the table of error.c and nowhere else.
  */
 #include <errno.h>
 
@@ -91,7 +91,7 @@ int transfer_finish(struct sluice_transfer *transfer)
     if ((options->flags & SLUICE_EXACT) && (options->flags & SLUICE_LENGTH) &&
         transfer->taken < options->length)
         return transfer_stop(transfer, SLUICE_SIDE_SOURCE, "read", -ENODATA,
-                    "the source ended before the length asked for");
+                             "the source ended before the length asked for");
     leave_method(transfer);
     transfer_return_pipe(transfer);
     side_finish(&transfer->in);
@@ -121,9 +121,9 @@ const struct method *transfer_method(const struct sluice_transfer *transfer)
     }
 }
 
-/* Whose error it is where one call touches both ends and the errno is none of a sink's own. A pipe or
- * /dev/null as sink has no other. A source that is a file is asked again for a byte: if it gives one,
- * it was the sink. */
+/* Whose error it is where one call touches both ends and the errno is none of a sink's own. A pipe
+ * or /dev/null as sink has no other. A source that is a file is asked again for a byte: if it
+ * gives one, it was the sink. */
 static enum sluice_side whose(const struct sluice_transfer *transfer)
 {
     const struct side *in = &transfer->in;
@@ -148,7 +148,7 @@ static int fail_call(struct sluice_transfer *transfer, enum call call, int error
 }
 
 int transfer_fall_back(struct sluice_transfer *transfer, enum call call, int error,
-                     const char *reason)
+                       const char *reason)
 {
     struct sluice_fallback record = {
         .size = sizeof record,
@@ -167,7 +167,7 @@ int transfer_fall_back(struct sluice_transfer *transfer, enum call call, int err
         if (transfer->options.require == SLUICE_REQUIRE_ANY)
             return fail_call(transfer, call, last, reason);
         return transfer_stop(transfer, SLUICE_SIDE_SETUP, "require", -EOPNOTSUPP,
-                    "no other method meets the requirement");
+                             "no other method meets the requirement");
     }
     if (!error_side(call, error, &record.side))
         record.side = SLUICE_SIDE_SETUP;
@@ -203,9 +203,9 @@ static int go_buffered(struct sluice_transfer *transfer, enum call call, int err
 
 /* ---- what a call did ---- */
 
-#define CALL(name) (1 << CALL_##name)
-#define CALLS_BOTH (CALL(SENDFILE) | CALL(COPY_RANGE) | CALL(SPLICE) | CALL(WRITE_MAPPED))
-#define CALLS_TAKING (CALLS_BOTH | CALL(READ) | CALL(SPLICE_IN))
+#define CALL(name)       (1 << CALL_##name)
+#define CALLS_BOTH       (CALL(SENDFILE) | CALL(COPY_RANGE) | CALL(SPLICE) | CALL(WRITE_MAPPED))
+#define CALLS_TAKING     (CALLS_BOTH | CALL(READ) | CALL(SPLICE_IN))
 #define CALLS_DELIVERING (CALLS_BOTH | CALL(WRITE) | CALL(SPLICE_OUT))
 /* Of the source, though it is mmap that says so. */
 #define CALLS_ENDING (CALLS_TAKING | CALL(MAP))
@@ -236,8 +236,11 @@ static struct sluice_leg leg_of(const struct sluice_transfer *transfer, enum cal
         leg.class_ = SLUICE_CLASS_USER_COPY;
         return leg;
     case CALL_READ_BACK:
-        return (struct sluice_leg){.from = "pipe", .to = "user", .call = "read",
-                                   .path = "anon_pipe_read", .class_ = SLUICE_CLASS_USER_COPY};
+        return (struct sluice_leg){.from = "pipe",
+                                   .to = "user",
+                                   .call = "read",
+                                   .path = "anon_pipe_read",
+                                   .class_ = SLUICE_CLASS_USER_COPY};
     default:
         return candidate->leg[0];
     }
@@ -313,8 +316,8 @@ static int doubt_end(struct sluice_transfer *transfer, enum call call)
         transfer->ended = !more;
         return more ? transfer_fall_back(transfer, call, 0, no_end) : 0;
     }
-    const ssize_t value = in->has_offset ? sys_pread(in->fd, &byte, 1, in->offset)
-                                         : sys_read(in->fd, &byte, 1);
+    const ssize_t value =
+        in->has_offset ? sys_pread(in->fd, &byte, 1, in->offset) : sys_read(in->fd, &byte, 1);
     if (value == 0)
         transfer->ended = true;
     if (value == 0 || value == -EINTR)

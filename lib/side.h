@@ -14,13 +14,13 @@
 struct side {
     struct sluice_endpoint *endpoint;
     enum sluice_side which;
-    int fd;            /* in use: the endpoint's, or `reopened` */
-    int reopened;      /* a private open file description, -1: none */
-    bool has_offset;   /* `offset` is used; else the descriptor's own */
-    bool restore;      /* ... and set as the descriptor's own at the end */
-    bool never_waits;  /* calls on it return EAGAIN instead of waiting, or cannot wait at all */
-    bool left_direct;  /* O_DIRECT was given up for an unaligned piece */
-    bool blocked;      /* it said so in this step */
+    int fd;           /* in use: the endpoint's, or `reopened` */
+    int reopened;     /* a private open file description, -1: none */
+    bool has_offset;  /* `offset` is used; else the descriptor's own */
+    bool restore;     /* ... and set as the descriptor's own at the end */
+    bool never_waits; /* calls on it return EAGAIN instead of waiting, or cannot wait at all */
+    bool left_direct; /* O_DIRECT was given up for an unaligned piece */
+    bool blocked;     /* it said so in this step */
     int64_t offset;
 };
 

@@ -16,15 +16,15 @@
 _Static_assert(sizeof(off_t) == sizeof(int64_t), "build with _FILE_OFFSET_BITS=64");
 
 /* The value of a libc call as a value: what it returned, or -errno, errno itself restored. */
-#define VALUE(call)                                                                               \
-    __extension__({                                                                               \
-        const int saved_ = errno;                                                                 \
-        __typeof__(call) value_ = (call);                                                         \
-        if (value_ < 0) {                                                                         \
-            value_ = -errno;                                                                      \
-            errno = saved_;                                                                       \
-        }                                                                                         \
-        value_;                                                                                   \
+#define VALUE(call)                                                                                \
+    __extension__({                                                                                \
+        const int saved_ = errno;                                                                  \
+        __typeof__(call) value_ = (call);                                                          \
+        if (value_ < 0) {                                                                          \
+            value_ = -errno;                                                                       \
+            errno = saved_;                                                                        \
+        }                                                                                          \
+        value_;                                                                                    \
     })
 
 ssize_t sys_splice(int in, int64_t *in_offset, int out, int64_t *out_offset, size_t length,
@@ -38,8 +38,7 @@ ssize_t sys_sendfile(int out, int in, int64_t *in_offset, size_t length)
     return VALUE(sendfile(out, in, in_offset, length));
 }
 
-ssize_t sys_copy_file_range(int in, int64_t *in_offset, int out, int64_t *out_offset,
-                            size_t length)
+ssize_t sys_copy_file_range(int in, int64_t *in_offset, int out, int64_t *out_offset, size_t length)
 {
     return VALUE(copy_file_range(in, in_offset, out, out_offset, length, 0));
 }

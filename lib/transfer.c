@@ -30,8 +30,8 @@ static uint64_t left_to_take(const struct sluice_transfer *transfer)
     return transfer->options.length - transfer->taken;
 }
 
-/* After a fallback older bytes may still be in the pipe while the method now fills memory: newer ones
- * must not overtake them. */
+/* After a fallback older bytes may still be in the pipe while the method now fills memory: newer
+ * ones must not overtake them. */
 static bool parked_in_its_place(const struct sluice_transfer *transfer)
 {
     return transfer->method->drain ? !transfer_in_memory(transfer) : !transfer_in_pipe(transfer);
@@ -123,8 +123,8 @@ static int wait_for(struct sluice_transfer *transfer, uint64_t deadline, struct 
 {
     struct side *in = &transfer->in, *out = &transfer->out;
     const bool source = in->blocked && left_to_take(transfer) > 0;
-    const bool hup = source && !out->blocked && (out->endpoint->medium &
-                                                 (MEDIUM_PIPE | MEDIA_SOCKETS));
+    const bool hup =
+        source && !out->blocked && (out->endpoint->medium & (MEDIUM_PIPE | MEDIA_SOCKETS));
     struct sluice_wait wait = {.source_fd = -1, .sink_fd = -1, .deadline = deadline};
 
     if (hup && sink_has_left(transfer))
@@ -146,8 +146,8 @@ static int wait_for(struct sluice_transfer *transfer, uint64_t deadline, struct 
     if (transfer->options.idle_timeout && (source || out->blocked)) {
         const uint64_t idle = transfer->last_moved + transfer->options.idle_timeout;
         if (sys_now() >= idle)
-            return transfer_stop(transfer, out->blocked ? SLUICE_SIDE_SINK : SLUICE_SIDE_SOURCE, "wait",
-                        -ETIMEDOUT, "no byte has moved for the idle timeout");
+            return transfer_stop(transfer, out->blocked ? SLUICE_SIDE_SINK : SLUICE_SIDE_SOURCE,
+                                 "wait", -ETIMEDOUT, "no byte has moved for the idle timeout");
         if (!wait.deadline || idle < wait.deadline)
             wait.deadline = idle;
     }
@@ -175,17 +175,17 @@ static int prepare_for_steps(struct sluice_transfer *transfer)
            transfer->current + 1 < transfer->plan.usable &&
            (transfer->method->id == SLUICE_METHOD_SENDFILE ||
             transfer->method->id == SLUICE_METHOD_SPLICE)) {
-        const int error = transfer_fall_back(transfer,
-                                    transfer->method->pump ? CALL_SENDFILE : CALL_SPLICE_OUT, 0,
-                                    "it would wait on a blocking socket that is not ours");
+        const int error =
+            transfer_fall_back(transfer, transfer->method->pump ? CALL_SENDFILE : CALL_SPLICE_OUT,
+                               0, "it would wait on a blocking socket that is not ours");
         if (error < 0)
             return error;
     }
     return 0;
 }
 
-static struct move timed(struct sluice_transfer *transfer, struct move (*call)(
-                             struct sluice_transfer *, size_t), size_t want)
+static struct move timed(struct sluice_transfer *transfer,
+                         struct move (*call)(struct sluice_transfer *, size_t), size_t want)
 {
     const bool elastic = is_elastic(transfer);
     if (!elastic && !(transfer->options.flags & SLUICE_TIME_CALLS))

@@ -28,7 +28,7 @@ struct buffer {
 /* The window of the source that mmap-write has mapped. */
 struct window {
     void *address;
-    size_t mapped;     /* bytes of address space */
+    size_t mapped;      /* bytes of address space */
     int64_t begin, end; /* of the source */
 };
 
@@ -45,14 +45,14 @@ struct sluice_transfer {
 
     uint64_t taken, delivered;
     uint64_t allowance; /* of this step: bytes it may still deliver */
-    uint64_t expected; /* to be delivered in all, UINT64_MAX: unknown */
-    uint32_t chunk;    /* most bytes that a call of an elastic method is asked for now; 0: not yet */
-    bool ended;        /* the source has */
-    bool may_wait;     /* calls may wait inside the kernel: nothing else has to be watched */
-    bool prepared;     /* for steps that never wait: blocking descriptors were looked after */
-    bool watched_hup;  /* the last wait watched the sink's hang-up, and nothing has moved since */
+    uint64_t expected;  /* to be delivered in all, UINT64_MAX: unknown */
+    uint32_t chunk;   /* most bytes that a call of an elastic method is asked for now; 0: not yet */
+    bool ended;       /* the source has */
+    bool may_wait;    /* calls may wait inside the kernel: nothing else has to be watched */
+    bool prepared;    /* for steps that never wait: blocking descriptors were looked after */
+    bool watched_hup; /* the last wait watched the sink's hang-up, and nothing has moved since */
     bool got_epipe;
-    bool truncated;    /* mmap-write saw the source end inside what it had written */
+    bool truncated; /* mmap-write saw the source end inside what it had written */
     enum state state;
 
     struct rate rate;

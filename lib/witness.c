@@ -37,8 +37,8 @@ void witness_begin(struct witness *witness)
 
 /* Calls whose bytes the kernel adds to rchar by itself. sendfile and copy_file_range are there too,
  * with one read call each. */
-#define COUNTED_BY_KERNEL                                                                         \
-    (1 << CALL_READ | 1 << CALL_READ_CACHED | 1 << CALL_READ_BACK | 1 << CALL_SENDFILE |          \
+#define COUNTED_BY_KERNEL                                                                          \
+    (1 << CALL_READ | 1 << CALL_READ_CACHED | 1 << CALL_READ_BACK | 1 << CALL_SENDFILE |           \
      1 << CALL_COPY_RANGE)
 
 void witness_end(const struct witness *witness, struct ledger *ledger)

@@ -51,7 +51,8 @@ static int window_open(struct sluice_transfer *transfer, struct move *move)
     return 1;
 }
 
-/* A file that now ends inside what was just written: the bytes beyond were zeros, not the file's. */
+/* A file that now ends inside what was just written: the bytes beyond were zeros, not the file's.
+ * */
 static bool truncated(const struct sluice_transfer *transfer, int64_t written_to)
 {
     uint64_t size;
@@ -65,8 +66,7 @@ static bool shortened(const struct sluice_transfer *transfer, size_t *length)
     const int64_t position = transfer->in.offset;
     uint64_t size;
 
-    if (endpoint_size(transfer->in.endpoint, &size) < 0 ||
-        size >= (uint64_t)position + *length)
+    if (endpoint_size(transfer->in.endpoint, &size) < 0 || size >= (uint64_t)position + *length)
         return false;
     *length = size > (uint64_t)position ? (size_t)(size - (uint64_t)position) : 0;
     return *length == 0;
@@ -93,8 +93,8 @@ static struct move mmap_pump(struct sluice_transfer *transfer, size_t want)
     if (shortened(transfer, &length))
         return move; /* the end, says CALL_MAP */
     move.call = CALL_WRITE_MAPPED;
-    move.value = memory_write(transfer, (char *)window->address + (in->offset - window->begin),
-                              length);
+    move.value =
+        memory_write(transfer, (char *)window->address + (in->offset - window->begin), length);
     if (move.value > 0) {
         in->offset += move.value;
         transfer->ledger.row[CALL_MAP].bytes += (uint64_t)move.value;

@@ -50,8 +50,8 @@ static struct move splice_fill(struct sluice_transfer *transfer, size_t want)
         if (error < 0)
             return (struct move){.call = CALL_PIPE, .value = error};
     }
-    const ssize_t value = sys_splice(in->fd, side_offset(in), transfer->pipe->write_end, NULL,
-                                     want, flags_for(transfer, in));
+    const ssize_t value = sys_splice(in->fd, side_offset(in), transfer->pipe->write_end, NULL, want,
+                                     flags_for(transfer, in));
     if (value > 0)
         transfer->pipe->parked += (uint64_t)value;
     return (struct move){.call = CALL_SPLICE_IN, .value = value};
@@ -86,8 +86,8 @@ static struct move splice_pump(struct sluice_transfer *transfer, size_t want)
     struct side *in = &transfer->in, *out = &transfer->out;
     /* Not waiting inside: a writer that sleeps on a full pipe is woken for each slot, and poll for
      * some (measured: up to twice the throughput). */
-    const ssize_t value = sys_splice(in->fd, side_offset(in), out->fd, side_offset(out), want,
-                                     SPLICE_F_NONBLOCK);
+    const ssize_t value =
+        sys_splice(in->fd, side_offset(in), out->fd, side_offset(out), want, SPLICE_F_NONBLOCK);
     return (struct move){.call = CALL_SPLICE, .value = value};
 }
 

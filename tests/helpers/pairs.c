@@ -5,13 +5,12 @@
 
 #include "sluice.h"
 
-static const char *const sources[] = {"ext4", "xfs",  "tmpfs",      "fuse",           "block",
-                                      "procfs", "pipe", "tcp",      "unix",           "udp",
-                                      "unix-dgram", "unix-seqpacket", "tty",  "char", "null",
-                                      "zero"};
-static const char *const sinks[] = {"ext4", "xfs",        "tmpfs",          "fuse", "block", "pipe",
-                                    "tcp",  "unix",       "udp",            "unix-dgram",
-                                    "unix-seqpacket", "tty",  "char", "null"};
+static const char *const sources[] = {
+    "ext4", "xfs", "tmpfs",      "fuse",           "block", "procfs", "pipe", "tcp",
+    "unix", "udp", "unix-dgram", "unix-seqpacket", "tty",   "char",   "null", "zero"};
+static const char *const sinks[] = {"ext4",           "xfs", "tmpfs", "fuse", "block",
+                                    "pipe",           "tcp", "unix",  "udp",  "unix-dgram",
+                                    "unix-seqpacket", "tty", "char",  "null"};
 
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 
