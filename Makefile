@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# A thin front for people; meson does the work (see CONTRIBUTING.md). `make help` lists what there is.
+# A thin front for people; meson does the work (see CONTRIBUTING.md). `make help` lists the rest.
 PREFIX ?= /usr/local
 BUILD ?= build
 export BUILD

@@ -43,7 +43,7 @@ at_end() {
 trap at_end EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
-trap 'echo "FAIL: $0:$LINENO: $BASH_COMMAND (status $?)" >&2' ERR
+trap 'echo "FAIL: ${BASH_SOURCE[0]}:$LINENO: $BASH_COMMAND (status $?)" >&2' ERR
 
 fail() {
     trap - ERR
@@ -78,7 +78,7 @@ skip_under_sanitizer() {
     [ -z "${SLUICE_SANITIZER:-}" ] || skip "under $SLUICE_SANITIZER: $*"
 }
 
-# ---- running ---------------------------------------------------------------------------------------
+# ---- running -------------------------------------------------------------------------------------
 
 # The command, with a limit in time (SLUICE_TIMEOUT seconds) that ends it with 124. A program that
 # gets signals is better started by `background`, which puts nothing between.
@@ -200,7 +200,7 @@ without_calls() {
     "$HELPERS/seccomp-deny" "$calls" -- "$@"
 }
 
-# ---- files -----------------------------------------------------------------------------------------
+# ---- files ---------------------------------------------------------------------------------------
 
 # A size with an IEC suffix, in bytes.
 bytes() {
@@ -246,7 +246,7 @@ expect_only() {
     [ "$(sort <<<"$found")" = "$wanted" ] || fail "'$directory' has: ${found//$'\n'/ }; wanted: $*"
 }
 
-# ---- file systems ------------------------------------------------------------------------------------
+# ---- file systems --------------------------------------------------------------------------------
 
 # An empty directory of the scenario's own on this file system, in $DIR.
 #     need_fs xfs; random_file 1M "$DIR/in"
@@ -290,7 +290,9 @@ fs_dirs() {
 #     fuse_mount delay_ms=500,direct_io
 fuse_mount() {
     [ -x "$HELPERS/fusefs" ] || skip_missing fuse "the helper was not built"
-    [ -r /dev/fuse ] && [ -w /dev/fuse ] || skip_missing fuse "may not open /dev/fuse"
+    if [ ! -r /dev/fuse ] || [ ! -w /dev/fuse ]; then
+        skip_missing fuse "may not open /dev/fuse"
+    fi
     MOUNT=$(mktemp -d "$T/fuse.XXXXXX")
     BEHIND=$(mktemp -d "$T/behind.XXXXXX")
     background "$HELPERS/fusefs" -f -o "$1" "$BEHIND" "$MOUNT" 2>"$T/fusefs" </dev/null

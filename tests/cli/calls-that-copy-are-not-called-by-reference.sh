@@ -39,8 +39,8 @@ for rule in splice=ENOSYS@3+ splice=EINVAL@2+ splice=EINVAL; do
 done
 [ "$(shim_applied splice)" -gt 0 ] || fail "splice is never used from a pipe to a file"
 
-# A splice that copies behind our back: the thread's own I/O accounting gives it away, and the ledger
-# says so. (The kernel accounts sendfile and copy_file_range as it does read and write.)
+# A splice that copies behind our back: the thread's own I/O accounting gives it away, and the
+# ledger says so. (The kernel accounts sendfile and copy_file_range as it does read and write.)
 classes() {
     ledger '" ".join(sorted({x["class"] for x in l["legs"]}))'
 }

@@ -6,7 +6,10 @@
 
 scenario <<'PY'
 data = random_bytes(500000)
-for name, place in file_systems().items():
+
+
+def on_one(entry):
+    name, place = entry
     directory = scratch(place)
     path, out, link = file_with(data, f"{directory}/in"), f"{directory}/out", f"{directory}/link"
     for method in ("auto",) + METHODS:
@@ -63,8 +66,12 @@ for name, place in file_systems().items():
     no_leftovers(directory, "in", "out", "link")
     file_with(data, path)
 
+
+each(on_one, file_systems().items())
+
 # What is not a regular file cannot be replaced.
 directory = scratch()
+path = file_with(data, f"{directory}/in")
 fifo = f"{directory}/fifo"
 os.mkfifo(fifo)
 holder = os.open(fifo, os.O_RDWR)

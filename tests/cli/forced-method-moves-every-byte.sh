@@ -6,7 +6,7 @@
 
 scenario <<'PY'
 def moved(calls, names, position, marker):
-    """Bytes that the calls of these names moved, whose argument at this position is the marked end."""
+    """Bytes that the calls of these names moved whose argument at this position is that end."""
     total = 0
     for call in calls:
         arguments = call.arguments.split(", ")

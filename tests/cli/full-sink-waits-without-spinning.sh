@@ -19,12 +19,14 @@ def ends(kind):
     return {"tcp": lambda: tcp_pair(16384, 16384), "unix": unix_pair}[kind]()
 
 
-for kind in ("pipe", "tcp", "unix", "terminal"):
-    for how in (source, "-"):
-        for method in ("auto", "splice", "read-write"):
+for method in ("auto", "splice", "read-write"):
+    extra = [] if method == "auto" else [f"--method={method}"]
+    cases = []
+    for kind in ("pipe", "tcp", "unix", "terminal"):
+        for how in (source, "-"):
+            what = f"{'pipe' if how == '-' else 'file'} -> full {kind}, {method}"
             ours, theirs = ends(kind)
             keep = os.dup(fd_of(theirs)) if kind == "terminal" else None
-            extra = [] if method == "auto" else [f"--method={method}"]
             options = {}
             if how == "-":
                 read_end, write_end = os.pipe()
@@ -35,20 +37,21 @@ for kind in ("pipe", "tcp", "unix", "terminal"):
             if how == "-":
                 os.close(read_end)
                 Feeder(write_end, data)
-            what = f"{'pipe' if how == '-' else 'file'} -> full {kind}, {method}"
-            time.sleep(0.05)
-            if not running.running():
-                if method == "splice" and kind in ("tcp", "unix", "terminal"):
-                    running.finish().expect(1, 3)  # an inherited blocking descriptor: it may refuse
-                else:
-                    problem(f"{what}: {running.finish()}")
-                continue
-            settle(running)
-            idle_costs_nothing(running, what, 0.3)
-            collector = Collector(ours)
-            if keep is not None:
-                wait_for(lambda: len(collector.data) == len(data), f"all bytes, {what}")
-                os.close(keep)
-            running.finish().expect(0).ledger()
-            same_bytes(collector.result(), data, what)
+            cases.append((running, what, kind, ours, keep))
+    time.sleep(0.1)
+    for case in cases[:]:
+        running, what, kind, _, _ = case
+        if not running.running():  # by name it may refuse an inherited blocking descriptor
+            may = method == "splice" and kind in ("tcp", "unix", "terminal")
+            running.finish().refused(1 if may else 0)
+            cases.remove(case)
+    settle(*(running for running, *_ in cases))
+    idle_cost_nothing([(running, what) for running, what, *_ in cases])
+    for running, what, kind, ours, keep in cases:
+        collector = Collector(ours)
+        if keep is not None:
+            wait_for(lambda: len(collector.data) == len(data), f"all bytes, {what}")
+            os.close(keep)
+        running.finish().expect(0).ledger()
+        same_bytes(collector.result(), data, what)
 PY

@@ -6,7 +6,10 @@
 
 scenario <<'PY'
 data = random_bytes(2 * MIB)
-for name, place in file_systems().items():
+
+
+def on_one(entry):
+    name, place = entry
     for before in ("absent", "present"):
         directory = scratch(place)
         path, out = file_with(data, f"{directory}/in"), f"{directory}/out"
@@ -27,4 +30,7 @@ for name, place in file_systems().items():
                   f"{name}: left behind {left}")
         else:
             equal(left, [], f"{name}, sink {before}: left behind")
+
+
+each(on_one, file_systems().items())
 PY

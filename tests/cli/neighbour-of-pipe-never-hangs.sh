@@ -8,16 +8,25 @@
 scenario <<'PY'
 def neighbour_leaves(fd, role, what):
     """Whether a process that shares the pipe gets through all it does, and ends."""
-    process = subprocess.Popen([sys.executable, f"{HELPERS}/neighbour.py", str(fd), role],
-                               pass_fds=[fd], stdout=subprocess.PIPE, text=True)
-    try:
-        out, _ = process.communicate(timeout=3)
-        return check(process.returncode == 0 and out.endswith("exit\n"), f"{what}: {out!r}")
-    except subprocess.TimeoutExpired:
-        os.set_blocking(process.stdout.fileno(), False)
-        problem(f"{what}: a {role} hangs (state {state_of(process.pid)}): "
-                f"{process.stdout.read()!r}")
-        return False
+    with tempfile.TemporaryFile() as steps:
+        process = subprocess.Popen([sys.executable, f"{HELPERS}/neighbour.py", str(fd), role],
+                                   pass_fds=[fd], stdout=steps)
+        try:
+            process.wait(3)
+        except subprocess.TimeoutExpired:
+            said = os.pread(steps.fileno(), 1000, 0).decode().split("\n")
+            problem(f"{what}: a {role} hangs in {said[-2]} (state {state_of(process.pid)})")
+            return False
+        said = os.pread(steps.fileno(), 1000, 0).decode()
+        return check(process.returncode == 0 and said.endswith("exit\n"), f"{what}: {said!r}")
+
+
+def release(running, *ends):
+    """Ends the command that holds the pipe, so that whoever hangs can go on."""
+    running.process.kill()
+    running.process.wait()
+    for end in ends:
+        close(end)
 
 
 def idle_sources():
@@ -58,10 +67,15 @@ for method in ("auto", "splice", "read-write"):
             settle(running)
             fine = neighbour_leaves(read_end, "reader", what)
             fine = fine and neighbour_leaves(write_end, "writer", what)
+            if not fine:  # nor could we touch the pipe now
+                release(running, feeding, taking, read_end, write_end)
+                continue
             os.write(fd_of(feeding), b"some")  # now the far side was busy once
             equal(os.read(read_end, 10), b"some", what)
             settle(running)
-            fine = fine and neighbour_leaves(read_end, "reader", what + ", later")
+            if not neighbour_leaves(read_end, "reader", what + ", later"):
+                release(running, feeding, taking, read_end, write_end)
+                continue
             os.close(write_end)
             # The last reader but the neighbour goes: its exit closes the pipe for good.
             holder = subprocess.Popen(["sleep", "0.05"], pass_fds=[read_end])
@@ -88,12 +102,35 @@ for method in ("auto", "splice", "read-write"):
             running.finish().expect(*((1, 3) if method == "splice" else (0,)))
             continue
         settle(running)
-        neighbour_leaves(write_end, "writer", what)
-        neighbour_leaves(read_end, "reader", what)
+        if not (neighbour_leaves(write_end, "writer", what) and
+                neighbour_leaves(read_end, "reader", what)):
+            release(running, reading, writing, read_end, write_end)
+            continue
         running.signal(signal.SIGTERM)
         running.finish(10).expect(143)
         close(writing)
         os.close(read_end)
         os.close(write_end)
         close(reading)
+
+    # The user's pipe is idle, or was drained a moment ago.
+    for sink in ("file", "tcp", "pipe"):
+        what = f"the user's idle pipe -> {sink}, {method}"
+        read_end, write_end = os.pipe()
+        options, target = {}, os.path.join(scratch(), "out")
+        if sink == "tcp":
+            listener = tcp_listener()
+            target = tcp_address(listener)
+        elif sink == "pipe":
+            far, near = os.pipe()
+            target, options["stdout"] = "-", near
+        running = start("copy", *extra, "-", target, stdin=read_end, **options)
+        settle(running)
+        fine = neighbour_leaves(write_end, "writer", what) and \
+            neighbour_leaves(read_end, "reader", what)
+        if fine:
+            os.write(write_end, b"some")
+            settle(running)
+            fine = neighbour_leaves(read_end, "reader", what + ", later")
+        release(running, read_end, write_end)
 PY

@@ -7,10 +7,13 @@
 
 scenario <<'PY'
 data = random_bytes(MIB)
-for name, place in file_systems().items():
+
+
+def on_one(entry):
+    name, place = entry
     directory = scratch(place)
     path, out = file_with(data, f"{directory}/in"), f"{directory}/out"
-    running = start("copy", "--rate", "2M", path, out, before=lambda: os.umask(0o027))
+    running = start("copy", "--rate", "2M", path, out, umask=0o027)
     time.sleep(0.15)
     check(running.running() and not os.path.exists(out), f"{name}: the sink is there in the middle")
     running.finish().expect(0)
@@ -65,6 +68,9 @@ for name, place in file_systems().items():
         result.refused(1, re.escape(out), r"exist")
         equal(content(out), b"another", f"{name}: the other's file")
     no_leftovers(directory, "in", "out")
+
+
+each(on_one, file_systems().items())
 
 # A symbolic link that leads nowhere: its target is made.
 directory = scratch()

@@ -17,8 +17,9 @@ wait_for(lambda: len(proc(sleeper.pid, "environ")) > 100000 and state_of(sleeper
 time.sleep(0.05)
 try:
     for path in ("/proc/cpuinfo", "/proc/filesystems", f"/proc/{sleeper.pid}/environ",
-                 f"/proc/{sleeper.pid}/status", f"/proc/{sleeper.pid}/cmdline", "/proc/sys/kernel/ostype",
-                 "/sys/class/net/lo/address", "/sys/kernel/mm/transparent_hugepage/enabled"):
+                 f"/proc/{sleeper.pid}/status", f"/proc/{sleeper.pid}/cmdline",
+                 "/proc/sys/kernel/ostype", "/sys/class/net/lo/address",
+                 "/sys/kernel/mm/transparent_hugepage/enabled"):
         if not os.path.exists(path):
             continue
         for sink in ("file", "pipe", "tcp", "null"):
@@ -37,7 +38,9 @@ try:
                 if sink == "pipe":
                     os.close(options["stdout"])
                 ledger = running.finish().expect(0).ledger()
-                got = collector.result() if collector else content(out) if sink == "file" else wanted
+                got = wanted
+                if sink != "null":
+                    got = collector.result() if collector else content(out)
                 if got == wanted == content(path):
                     break
             same_bytes(got, wanted, f"{path} -> {sink}")

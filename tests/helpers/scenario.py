@@ -1,29 +1,32 @@
 # SPDX-License-Identifier: MIT
-"""What the scenarios of the command share: starting it, awkward peers, and what is measured of it.
-
-Run as `scenario.py PROGRAM.py`: executes the program with everything below in scope, then ends what
-it started, removes what it made, and exits 0, 1 (a check failed) or 77 (skipped).
+"""Runs a scenario of the command: `scenario.py PROGRAM.py` executes the program with everything
+below in scope (verdicts.py, peers.py and process.py too), then ends what it started, removes what
+it made, and exits with 0, 1 (a check failed) or 77 (skipped).
 """
 import ctypes
-import fcntl
-import hashlib
 import json
 import os
 import random
 import re
 import resource
 import shlex
-import shutil
 import signal
 import socket
-import stat
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import traceback
-import tty
+
+# These are for the programs alone.
+import fcntl  # noqa: F401
+import hashlib  # noqa: F401
+import stat  # noqa: F401
+import threading  # noqa: F401
+
+from peers import *
+from process import *
+from verdicts import *
 
 HELPERS = os.path.dirname(os.path.abspath(__file__))
 SLUICE = shlex.split(os.environ.get("SLUICE", "sluice"))
@@ -31,7 +34,6 @@ ROOT = os.geteuid() == 0
 ALL = os.environ.get("TEST_ALL", "") not in ("", "0")
 METHODS = ("copy-range", "sendfile", "splice", "mmap-write", "read-write")
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
-LIMIT = 30  # seconds after which a command counts as hung
 SCHEMES = ("file:", "fd:", "null:", "zero:", "tcp:", "tcp-listen:", "unix:", "unix-listen:")
 
 F_SETPIPE_SZ, F_GETPIPE_SZ = 1031, 1032
@@ -39,91 +41,10 @@ F_ADD_SEALS, F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_WRITE = 1033, 2, 4, 8
 SIOCOUTQ, FIONREAD = 0x5411, 0x541B
 
 
-class Skipped(Exception):
-    """The scenario cannot run here."""
-
-
-class Fatal(Exception):
-    """A check failed, and nothing after it makes sense."""
-
-
-_problems = []
-_started = []
-_directories = []
-
-
-# ---- verdicts
-# -------------------------------------------------------------------------------------
-
-def note(text):
-    print(text, flush=True)
-
-
-def problem(text):
-    """Records a failed check, and goes on."""
-    _problems.append(text)
-    print("FAIL: " + text, file=sys.stderr, flush=True)
-
-
-def fail(text):
-    raise Fatal(text)
-
-
-def check(condition, text):
-    if not condition:
-        problem(text)
-    return bool(condition)
-
-
-def equal(found, wanted, what):
-    return check(found == wanted, f"{what}: found {_short(found)}, wanted {_short(wanted)}")
-
-
-def within(found, low, high, what):
-    return check(low <= found <= high, f"{what}: found {found}, wanted {low} to {high}")
-
-
-def matches(text, pattern, what):
-    return check(re.search(pattern, text, re.I | re.M),
-                 f"{what}: nothing matches /{pattern}/ in:\n{text[-2000:]}")
-
-
-def lacks(text, pattern, what):
-    return check(not re.search(pattern, text, re.I | re.M),
-                 f"{what}: /{pattern}/ should not be in:\n{text[-2000:]}")
-
-
-def same_bytes(found, wanted, what):
-    """Byte for byte; says where the first difference is."""
-    if found == wanted:
-        return True
-    at = next((i for i, (a, b) in enumerate(zip(found, wanted)) if a != b),
-              min(len(found), len(wanted)))
-    problem(f"{what}: {len(found)} bytes, wanted {len(wanted)}; the first difference is at {at}")
-    return False
-
-
-def skip(reason):
-    raise Skipped(reason)
-
-
-def _short(value):
-    text = repr(value)
-    return text if len(text) <= 300 else text[:300] + "…"
-
-
-# ---- data and places
-# ------------------------------------------------------------------------------
+# ---- data and places -----------------------------------------------------------------------------
 
 def random_bytes(size, seed=1):
     return random.Random(seed * 1000003 + size).randbytes(size)
-
-
-def scratch(under=None):
-    """A directory of the scenario's own, removed at the end."""
-    path = tempfile.mkdtemp(prefix="scenario.", dir=under)
-    _directories.append(path)
-    return path
 
 
 def file_with(data, path=None):
@@ -154,20 +75,7 @@ def no_leftovers(directory, *expected):
     equal(leftovers(directory, *expected), [], f"names left behind in {directory}")
 
 
-def wait_for(predicate, what, seconds=10):
-    """Waits for something to become true, and returns it; gives up loudly."""
-    end = time.monotonic() + seconds
-    while True:
-        value = predicate()
-        if value:
-            return value
-        if time.monotonic() > end:
-            fail(f"waited {seconds} s in vain for {what}")
-        time.sleep(0.003)
-
-
-# ---- the command
-# ----------------------------------------------------------------------------------
+# ---- the command ---------------------------------------------------------------------------------
 
 class Result:
     """How one run of the command ended."""
@@ -227,12 +135,15 @@ class Result:
             self.says(re.escape(error["message"]))
 
 
+LEDGER_KEYS = (
+    "version", "source", "sink", "status", "bytes", "taken", "delivered", "parked", "lost",
+    "salvaged", "seconds", "method", "copies_per_byte", "cpu", "calls", "polls", "switches",
+    "eagain", "legs", "fallbacks")
+
+
 def check_ledger(ledger, what):
     """The promises that hold for every ledger."""
-    for key in ("version", "source", "sink", "status", "bytes", "taken", "delivered", "parked",
-                "lost",
-                "salvaged", "seconds", "method", "copies_per_byte", "cpu", "calls", "polls", "switches",
-                "eagain", "legs", "fallbacks"):
+    for key in LEDGER_KEYS:
         if not check(key in ledger, f"the ledger has no '{key}': {what}"):
             return
     taken, delivered, parked = ledger["taken"], ledger["delivered"], ledger["parked"]
@@ -261,8 +172,8 @@ class Running:
     """The command while it runs. Its output goes to files, so that it never waits for us."""
 
     def __init__(self, arguments, prefix=(), stdin=subprocess.DEVNULL, stdout=None, stderr=None,
-                 pass_fds=(), cwd=None, env=None, before=None, program=None):
-        self.arguments = list(prefix) + (program or SLUICE) + [os.fsdecode(a) for a in arguments]
+                 pass_fds=(), cwd=None, env=None, before=None, umask=-1):
+        self.arguments = list(prefix) + SLUICE + [os.fsdecode(a) for a in arguments]
         self._out, self._err = tempfile.TemporaryFile(), tempfile.TemporaryFile()
         environment = dict(os.environ, **(env or {}))
         self.began = time.monotonic()
@@ -270,9 +181,9 @@ class Running:
         self.process = subprocess.Popen(
             self.arguments, stdin=stdin, stdout=self._out if stdout is None else stdout,
             stderr=self._err if stderr is None else stderr, pass_fds=pass_fds, cwd=cwd,
-            env=environment, preexec_fn=before)
+            env=environment, preexec_fn=before, umask=umask)
         self.pid = self.process.pid
-        _started.append(self.process)
+        started.append(self.process)
 
     def __str__(self):
         return shlex.join(self.arguments)
@@ -294,8 +205,8 @@ class Running:
         self.process.send_signal(number)
 
     def address(self, of=""):
-        """Where it says that it listens: the first such line that was not yet used ("unix" or "tcp": of
-        that kind)."""
+        """Where it says that it listens: the first such line that was not yet used ("unix" or
+        "tcp": of that kind)."""
         kind = {"unix": r"\S*/\S*", "tcp": r"[^\s/]+:\d+", "": r"\S+"}[of]
 
         def said():
@@ -392,212 +303,7 @@ def helper(name):
     return path
 
 
-# ---- what the kernel says of a process
-# ------------------------------------------------------------
-
-def proc(pid, name):
-    try:
-        with open(f"/proc/{pid}/{name}", "rb") as f:
-            return f.read().decode(errors="replace")
-    except OSError:
-        return ""
-
-
-def status_of(pid, key):
-    match = re.search(rf"^{key}:\s*(\S+)", proc(pid, "status"), re.M)
-    return match.group(1) if match else ""
-
-
-def state_of(pid):
-    return status_of(pid, "State") or "gone"
-
-
-def cpu_of(pid):
-    """Seconds of processor time, user and system, from /proc/PID/stat."""
-    fields = proc(pid, "stat").rpartition(")")[2].split()
-    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK") if fields else 0.0
-
-
-def switches_of(pid):
-    return sum(int(status_of(pid, key) or 0)
-               for key in ("voluntary_ctxt_switches", "nonvoluntary_ctxt_switches"))
-
-
-def settle(running, seconds=5):
-    """Waits until the command sleeps and stays asleep."""
-    def asleep():
-        before = switches_of(running.pid)
-        time.sleep(0.05)
-        return state_of(running.pid) == "S" and switches_of(running.pid) == before
-    wait_for(asleep, f"{running} to sleep (state {state_of(running.pid)})", seconds)
-
-
-def idle_costs_nothing(running, what, seconds=0.6):
-    """While it has nothing to do it must neither spin nor wake up again and again."""
-    if not check(running.running(), f"{what}: it has ended instead of waiting: {running.err()}"):
-        return
-    cpu, switches = cpu_of(running.pid), switches_of(running.pid)
-    time.sleep(seconds)
-    check(cpu_of(running.pid) - cpu <= 0.03,
-          f"{what}: {cpu_of(running.pid) - cpu:.2f} s of CPU in {seconds} s of idleness")
-    check(switches_of(running.pid) - switches <= 20 * seconds,
-          f"{what}: woke up {switches_of(running.pid) - switches} times in {seconds} s of idleness")
-
-
-# ---- peers
-# ----------------------------------------------------------------------------------------
-
-def tcp_listener(receive_buffer=None):
-    listener = socket.socket()
-    if receive_buffer:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-    listener.bind(("127.0.0.1", 0))
-    listener.listen(1)
-    listener.settimeout(LIMIT)
-    return listener
-
-
-def tcp_address(listener):
-    return "tcp:127.0.0.1:%d" % listener.getsockname()[1]
-
-
-def unix_listener():
-    path = os.path.join(scratch(), "socket")
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(path)
-    listener.listen(1)
-    listener.settimeout(LIMIT)
-    return listener, "unix:" + path
-
-
-def tcp_pair(send_buffer=None, receive_buffer=None):
-    """Two connected TCP sockets: (left, right). The buffers are those of both."""
-    listener = tcp_listener(receive_buffer)
-    left = socket.socket()
-    for size, option in ((send_buffer, socket.SO_SNDBUF), (receive_buffer, socket.SO_RCVBUF)):
-        if size:
-            left.setsockopt(socket.SOL_SOCKET, option, size)
-    left.connect(listener.getsockname())
-    right = listener.accept()[0]
-    if send_buffer:
-        right.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
-    listener.close()
-    return left, right
-
-
-def unix_pair(kind=socket.SOCK_STREAM):
-    return socket.socketpair(socket.AF_UNIX, kind)
-
-
-def raw_terminal():
-    """A pseudo-terminal that passes every byte unchanged: (master, slave)."""
-    master, slave = os.openpty()
-    tty.setraw(slave)
-    return master, slave
-
-
-def reset(peer):
-    """Closes a TCP socket with a reset."""
-    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-    peer.close()
-
-
-def fd_of(end):
-    return end if isinstance(end, int) else end.fileno()
-
-
-def close(end):
-    if isinstance(end, int):
-        os.close(end)
-    else:
-        end.close()
-
-
-class Feeder:
-    """Writes bytes into a descriptor or socket from a thread of its own, then ends it."""
-
-    def __init__(self, end, data, piece=None, pause=0.0, end_it=True):
-        self.end, self.data, self.sent, self.error = end, data, 0, None
-        self._piece, self._pause, self._end_it = piece or max(len(data), 1), pause, end_it
-        self.thread = threading.Thread(target=self._run, daemon=True)
-        self.thread.start()
-
-    def _run(self):
-        fd, view = fd_of(self.end), memoryview(self.data)
-        try:
-            while self.sent < len(view):
-                self.sent += os.write(fd, view[self.sent:self.sent + self._piece])
-                if self._pause:
-                    time.sleep(self._pause)
-        except OSError as error:
-            self.error = error
-        if self._end_it:
-            close(self.end)
-
-    def join(self, seconds=LIMIT):
-        self.thread.join(seconds)
-        check(not self.thread.is_alive(), f"the source's writer is stuck after {self.sent} bytes")
-
-
-class Collector:
-    """Reads a descriptor or socket to its end from a thread of its own, then closes it. Given a
-    listener, it accepts one peer first."""
-
-    def __init__(self, end, listener=False, piece=1 << 16, pause=0.0, hold=None):
-        self.end, self.data, self.error, self.first_at = end, bytearray(), None, None
-        self._listener, self._piece, self._pause = listener, piece, pause
-        self.go = hold or threading.Event()
-        if hold is None:
-            self.go.set()
-        self.thread = threading.Thread(target=self._run, daemon=True)
-        self.thread.start()
-
-    def _run(self):
-        try:
-            if self._listener:
-                listener, self.end = self.end, self.end.accept()[0]
-                listener.close()
-            self.go.wait()
-            fd = fd_of(self.end)
-            while True:
-                piece = os.read(fd, self._piece)
-                if not piece:
-                    break
-                self.first_at = self.first_at or time.monotonic()
-                self.data += piece
-                if self._pause:
-                    time.sleep(self._pause)
-        except OSError as error:
-            self.error = error  # a terminal ends with EIO
-        close(self.end)
-
-    def result(self, seconds=LIMIT):
-        self.thread.join(seconds)
-        check(not self.thread.is_alive(), f"the sink's reader never saw the end "
-              f"(after {len(self.data)} bytes)")
-        return bytes(self.data)
-
-
-class Drain:
-    """Counts what arrives and throws it away, in a process of its own: full speed, little memory."""
-
-    PROGRAM = ("import os,sys\nn=0\nwhile True:\n b=os.read(int(sys.argv[1]),1<<20)\n"
-               " if not b: break\n n+=len(b)\nprint(n)")
-
-    def __init__(self, end):
-        fd = fd_of(end)
-        self.process = subprocess.Popen([sys.executable, "-c", self.PROGRAM, str(fd)],
-                                        pass_fds=[fd],
-                                        stdout=subprocess.PIPE)
-        _started.append(self.process)
-        close(end)
-
-    def result(self, seconds=LIMIT):
-        return int(self.process.communicate(timeout=seconds)[0])
-
-
-# ---- system calls
-# ---------------------------------------------------------------------------------
+# ---- system calls --------------------------------------------------------------------------------
 
 MOVING_CALLS = ("read,readv,pread64,preadv,preadv2,write,writev,pwrite64,pwritev,pwritev2,recvfrom,"
                 "recvmsg,sendto,sendmsg,splice,sendfile,copy_file_range,tee,vmsplice")
@@ -674,8 +380,7 @@ def traced(*arguments, trace=MOVING_CALLS, inject=(), input=None, seconds=LIMIT,
     return result
 
 
-# ---- checksums
-# ------------------------------------------------------------------------------------
+# ---- checksums -----------------------------------------------------------------------------------
 
 def xxh3(data):
     """XXH3 of 64 bits, as `xxhsum -H3` prints it; None without the library."""
@@ -688,20 +393,7 @@ def xxh3(data):
     return "%016x" % library.XXH3_64bits(bytes(data), len(data))
 
 
-# ---- the end
-# --------------------------------------------------------------------------------------
-
-def _clean_up():
-    for process in _started:
-        if process.poll() is None:
-            process.kill()
-            try:
-                process.wait(5)
-            except subprocess.TimeoutExpired:
-                problem(f"process {process.pid} survives SIGKILL")
-    for path in _directories:
-        shutil.rmtree(path, ignore_errors=True)
-
+# ---- the end -------------------------------------------------------------------------------------
 
 def run_program(path, arguments):
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
@@ -724,8 +416,9 @@ def run_program(path, arguments):
         status = end.code or 0
     except BaseException:
         problem("the scenario broke:\n" + traceback.format_exc())
-    _clean_up()
-    return 1 if _problems else status
+    for pid in clean_up():
+        problem(f"process {pid} survives SIGKILL")
+    return 1 if problems else status
 
 
 if __name__ == "__main__":
