@@ -298,6 +298,7 @@ struct sluice_leg {
     const char *path_out;  /* and a second one, for a call that is two hops in one; or NULL */
     enum sluice_class class_;
     enum sluice_known known;
+    unsigned copies; /* per byte; 2 where one call is two hops that both copy */
 };
 
 struct sluice_candidate {

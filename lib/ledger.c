@@ -30,7 +30,7 @@ uint64_t ledger_copied(const struct ledger *ledger)
 {
     uint64_t bytes = 0;
     for (int call = 0; call < CALL_COUNT; call++)
-        bytes += ledger->row[call].bytes * class_copies(ledger->row[call].leg.class_);
+        bytes += ledger->row[call].bytes * ledger->row[call].leg.copies;
     return bytes;
 }
 

@@ -104,7 +104,8 @@ static struct sluice_leg leg_make(const char *from, const char *to, const char *
                                .call = call,
                                .path = hop->path,
                                .class_ = hop->class_,
-                               .known = SLUICE_EXPECTED};
+                               .known = SLUICE_EXPECTED,
+                               .copies = class_copies(hop->class_)};
 }
 
 /* NULL stands for the private pipe. */
@@ -131,8 +132,7 @@ struct sluice_leg plan_leg_write(const struct sluice_endpoint *to)
     return leg_make("user", to->name, call, hop_of(hops_out_of_memory, to->medium));
 }
 
-/* sendfile(2) is splice through a pipe that belongs to the task: one call, and the classes of both
- * hops summed, which never are copies both. */
+/* sendfile(2) is splice through a pipe that belongs to the task: one call, two hops. */
 static struct sluice_leg leg_sendfile(const struct sluice_endpoint *source,
                                       const struct sluice_endpoint *sink)
 {
@@ -144,6 +144,7 @@ static struct sluice_leg leg_sendfile(const struct sluice_endpoint *source,
         return leg;
     if (!class_copies(in->class_))
         leg.class_ = out->class_;
+    leg.copies += class_copies(out->class_);
     leg.path_out = out->path;
     return leg;
 }
@@ -226,7 +227,7 @@ static void fill_legs(struct sluice_candidate *candidate, const struct sluice_en
         break;
     }
     for (unsigned i = 0; i < candidate->legs; i++)
-        candidate->copies += class_copies(candidate->leg[i].class_);
+        candidate->copies += candidate->leg[i].copies;
 }
 
 /* ---- rules ---- */
@@ -277,12 +278,6 @@ static bool sink_offset_given(const struct pair *pair)
     return (pair->options->flags & SLUICE_SINK_OFFSET) != 0;
 }
 
-/* sendfile would read a file that can wait (FUSE, a network) while it holds the user's pipe. */
-static bool remote_into_pipe(const struct pair *pair)
-{
-    return pair->sink->medium == MEDIUM_PIPE && pair->source->medium == MEDIUM_REMOTE;
-}
-
 /* A rule rules its methods out if source and sink are in these sets, and the test, if there is one,
  * is true. The first that fits is the reason shown. */
 static const struct rule {
@@ -317,7 +312,7 @@ static const struct rule {
     {METHOD(SENDFILE), ~(MEDIA_SEEKABLE | MEDIUM_ZERO), MEDIA_ALL, NULL,
      "source has no offset (EINVAL)"},
     {METHOD(SENDFILE), MEDIA_ALL, MEDIA_ALL, sink_offset_given, "sendfile has no sink offset"},
-    {METHOD(SENDFILE), MEDIA_ALL, MEDIA_ALL, remote_into_pipe,
+    {METHOD(SENDFILE), ~MEDIUM_FILE, MEDIUM_PIPE, NULL,
      "a read that waits would hold the sink's pipe"},
 
     {METHOD(MMAP_WRITE), MEDIUM_PSEUDO, MEDIA_ALL, NULL, "source cannot be mapped"},

@@ -132,8 +132,9 @@ static enum sluice_side whose(const struct sluice_transfer *transfer)
     if (!(in->endpoint->medium & MEDIA_SEEKABLE) ||
         (transfer->out.endpoint->medium & (MEDIUM_PIPE | MEDIUM_NULL | MEDIUM_ZERO)))
         return SLUICE_SIDE_SOURCE;
-    return sys_pread(in->fd, &byte, 1, (int64_t)side_position(in)) >= 0 ? SLUICE_SIDE_SINK
-                                                                        : SLUICE_SIDE_SOURCE;
+    const ssize_t value = sys_pread(in->fd, &byte, 1, (int64_t)side_position(in));
+    const bool gives = value >= 0 || (value == -EINVAL && in->endpoint->medium == MEDIUM_DIRECT);
+    return gives ? SLUICE_SIDE_SINK : SLUICE_SIDE_SOURCE;
 }
 
 /* Fails with the error of a call. */
@@ -210,11 +211,18 @@ static int go_buffered(struct sluice_transfer *transfer, enum call call, int err
 /* Of the source, though it is mmap that says so. */
 #define CALLS_ENDING (CALLS_TAKING | CALL(MAP))
 
+/* What was to be DMA, after O_DIRECT was left. */
+static struct sluice_leg through_the_cache(struct sluice_leg leg)
+{
+    leg.class_ = SLUICE_CLASS_USER_COPY;
+    leg.copies = 1;
+    return leg;
+}
+
 static struct sluice_leg leg_of(const struct sluice_transfer *transfer, enum call call)
 {
     struct sluice_endpoint *source = transfer->in.endpoint, *sink = transfer->out.endpoint;
     const struct sluice_candidate *candidate = &transfer->plan.candidate[transfer->current];
-    struct sluice_leg leg;
 
     switch (call) {
     case CALL_SPLICE_IN:
@@ -228,19 +236,16 @@ static struct sluice_leg leg_of(const struct sluice_transfer *transfer, enum cal
     case CALL_WRITE_MAPPED:
         return candidate->leg[1];
     case CALL_READ_CACHED:
-        leg = plan_leg_read(source);
-        leg.class_ = SLUICE_CLASS_USER_COPY;
-        return leg;
+        return through_the_cache(plan_leg_read(source));
     case CALL_WRITE_CACHED:
-        leg = plan_leg_write(sink);
-        leg.class_ = SLUICE_CLASS_USER_COPY;
-        return leg;
+        return through_the_cache(plan_leg_write(sink));
     case CALL_READ_BACK:
         return (struct sluice_leg){.from = "pipe",
                                    .to = "user",
                                    .call = "read",
                                    .path = "anon_pipe_read",
-                                   .class_ = SLUICE_CLASS_USER_COPY};
+                                   .class_ = SLUICE_CLASS_USER_COPY,
+                                   .copies = 1};
     default:
         return candidate->leg[0];
     }

@@ -67,6 +67,7 @@ void witness_end(const struct witness *witness, struct ledger *ledger)
         struct sluice_row *row = &ledger->row[call];
         if (row->bytes && call != CALL_MAP && row->leg.class_ != SLUICE_CLASS_USER_COPY) {
             row->leg.class_ = SLUICE_CLASS_USER_COPY;
+            row->leg.copies = 1;
             row->leg.known = SLUICE_PROVEN;
         }
     }

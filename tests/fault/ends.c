@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: MIT */
+/* The ends of the unit tests serve here, too. */
+#include "tests/unit/ends.c"

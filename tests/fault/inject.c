@@ -1,0 +1,541 @@
+/* SPDX-License-Identifier: MIT */
+#include "tests/fault/inject.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "lib/sys.h"
+#include "tests/unit/ends.h"
+
+struct seen seen;
+unsigned inject_most_calls = 20000;
+
+static const char *const names[POINT_COUNT] = {
+#define X(name, words) [POINT_##name] = words,
+    POINTS(X)
+#undef X
+};
+
+const char *point_name(enum point point)
+{
+    return names[point];
+}
+
+/* ---- which faults there are ---- */
+
+#define MOST_FAULTS 8
+
+static struct fault faults[MOST_FAULTS];
+static unsigned fault_count;
+static unsigned chance; /* one in so many; 0: none */
+static uint64_t chance_seed;
+static bool on, paused;
+
+#define IN_KERNEL (POINT(SPLICE_IN) | POINT(SPLICE_OUT) | POINT(SPLICE) | POINT(SENDFILE) | \
+                   POINT(COPY_RANGE))
+#define FROM_SOURCE (POINT(SPLICE_IN) | POINT(READ) | POINT(RECV) | POINT(RECVMSG))
+#define TO_SINK (POINT(SPLICE_OUT) | POINT(WRITE) | POINT(SEND) | POINT(WRITE_MAPPED) | \
+                 POINT(SEND_MAPPED))
+#define FROM_SOURCE_TO_SINK (POINT(SPLICE) | POINT(SENDFILE) | POINT(COPY_RANGE))
+#define MOVING (FROM_SOURCE | TO_SINK | FROM_SOURCE_TO_SINK)
+/* A message cannot be cut: what is beyond the cut would be lost, or become two. */
+#define CAN_BE_CUT (MOVING & ~POINT(RECVMSG))
+
+void inject_none(void)
+{
+    fault_count = 0;
+    chance = 0;
+}
+
+void inject(const struct fault *fault)
+{
+    if (fault_count == MOST_FAULTS)
+        abort();
+    faults[fault_count++] = *fault;
+}
+
+void inject_at_random(uint64_t seed, unsigned rarity)
+{
+    chance_seed = seed;
+    chance = rarity;
+}
+
+/* ---- who is who ---- */
+
+enum role { NOBODY = 0, SOURCE, SINK, PRIVATE_PIPE, OTHER_OF_OURS };
+
+#define MOST_DESCRIPTORS 1024
+#define MOST_MAPPINGS 4
+
+static enum role roles[MOST_DESCRIPTORS];
+static bool sink_breaks;    /* a pipe or socket: EPIPE comes with a signal */
+static bool sink_messages;  /* what is sent cannot be cut */
+static struct mapping {
+    char *begin, *end;
+} mappings[MOST_MAPPINGS];
+
+static enum role role(int fd)
+{
+    return fd >= 0 && fd < MOST_DESCRIPTORS ? roles[fd] : NOBODY;
+}
+
+static void made(int fd, enum role as)
+{
+    if (!on || fd < 0 || fd >= MOST_DESCRIPTORS)
+        return;
+    roles[fd] = as;
+    seen.descriptors++;
+}
+
+static void unmade(int fd)
+{
+    if (!on || role(fd) == NOBODY)
+        return;
+    roles[fd] = NOBODY;
+    seen.descriptors--;
+}
+
+static bool is_mapped(const void *address)
+{
+    for (int i = 0; i < MOST_MAPPINGS; i++)
+        if ((const char *)address >= mappings[i].begin && (const char *)address < mappings[i].end)
+            return true;
+    return false;
+}
+
+void inject_begin(int source, int sink)
+{
+    struct stat status;
+    int type = 0;
+    socklen_t length = sizeof type;
+
+    memset(&seen, 0, sizeof seen);
+    memset(roles, 0, sizeof roles);
+    memset(mappings, 0, sizeof mappings);
+    roles[source] = SOURCE;
+    roles[sink] = SINK;
+    seen.descriptors = 2;
+    sink_breaks = fstat(sink, &status) == 0 && (S_ISFIFO(status.st_mode) ||
+                                                S_ISSOCK(status.st_mode));
+    getsockopt(sink, SOL_SOCKET, SO_TYPE, &type, &length);
+    sink_messages = type == SOCK_DGRAM || type == SOCK_SEQPACKET;
+    on = true;
+}
+
+void inject_end(void)
+{
+    on = false;
+}
+
+void inject_pause(bool pause)
+{
+    paused = pause;
+}
+
+void inject_step(void)
+{
+    seen.source_said_eagain = seen.sink_said_eagain = false;
+}
+
+/* ---- the fate of a call ---- */
+
+static void count_call(enum point point)
+{
+    seen.calls[point]++;
+    if (MOVING >> point & 1)
+        seen.moving++;
+    if (++seen.total <= inject_most_calls)
+        return;
+    fprintf(stderr, "FAIL: it spins: %u calls, the last one %s\n", seen.total, names[point]);
+    _exit(3);
+}
+
+static void fired(enum point point)
+{
+    if (seen.fired++ == 0)
+        seen.delivered_at = seen.delivered;
+    seen.last = point;
+}
+
+/* splice, sendfile and write raise it with EPIPE; send does not, as it is told. */
+static void raise_sigpipe(enum point point)
+{
+    const bool to_sink = (TO_SINK | FROM_SOURCE_TO_SINK) >> point & 1;
+    if (sink_breaks && to_sink && point != POINT_SEND && point != POINT_SEND_MAPPED)
+        pthread_kill(pthread_self(), SIGPIPE);
+}
+
+static bool may_cut(enum point point)
+{
+    return (CAN_BE_CUT >> point & 1) && !(sink_messages && (TO_SINK >> point & 1));
+}
+
+static bool struck_by_chance(enum point point, size_t *length, int64_t *value)
+{
+    if (!chance || !(MOVING >> point & 1) || random_below(&chance_seed, chance) != 0)
+        return false;
+    const uint64_t kind = random_below(&chance_seed, 3);
+    fired(point);
+    if (kind == 0) {
+        *value = -EINTR;
+        return true;
+    }
+    if (kind == 1) {
+        *value = -EAGAIN;
+        return true;
+    }
+    if (may_cut(point) && *length > 1)
+        *length = 1 + random_below(&chance_seed, *length - 1);
+    return false;
+}
+
+/* Returns true if the call is not made and returns *value; may shorten it. */
+static bool struck(enum point point, size_t *length, int64_t *value)
+{
+    if (!on)
+        return false;
+    count_call(point);
+    if (paused)
+        return false;
+    for (unsigned i = 0; i < fault_count; i++) {
+        const struct fault *fault = faults + i;
+        const unsigned number = seen.calls[point];
+        if (fault->point != point || number < fault->from || number - fault->from >= fault->times)
+            continue;
+        fired(point);
+        if (fault->error == 0 && fault->cut > 0) {
+            if (length && *length > fault->cut)
+                *length = fault->cut;
+            return false;
+        }
+        *value = -fault->error;
+        if (fault->error == EPIPE)
+            raise_sigpipe(point);
+        return true;
+    }
+    return struck_by_chance(point, length, value);
+}
+
+/* Accounts for what a call did. */
+static ssize_t done(enum point point, int64_t value)
+{
+    if (!on)
+        return (ssize_t)value;
+    if (value > 0 && ((TO_SINK | FROM_SOURCE_TO_SINK) >> point & 1))
+        seen.delivered += (uint64_t)value;
+    if (value == -EAGAIN && ((FROM_SOURCE | POINT(DOUBT)) >> point & 1))
+        seen.source_said_eagain = true;
+    if (value == -EAGAIN && (TO_SINK >> point & 1))
+        seen.sink_said_eagain = true;
+    /* Of both ends: who it was is found out by the library with poll, or by knowing that one of
+     * them never says so. */
+    if (value == -EAGAIN && (FROM_SOURCE_TO_SINK >> point & 1))
+        seen.source_said_eagain = seen.sink_said_eagain = true;
+    return (ssize_t)value;
+}
+
+/* ---- the calls ---- */
+
+#define WRAP(name) extern __typeof__(sys_##name) __wrap_sys_##name, __real_sys_##name;
+WRAP(splice)
+WRAP(sendfile)
+WRAP(copy_file_range)
+WRAP(read)
+WRAP(pread)
+WRAP(write)
+WRAP(pwrite)
+WRAP(recv)
+WRAP(recvmsg)
+WRAP(send)
+WRAP(mmap)
+WRAP(munmap)
+WRAP(madvise)
+WRAP(pipe2)
+WRAP(fcntl)
+WRAP(ioctl)
+WRAP(open)
+WRAP(close)
+WRAP(lseek)
+WRAP(fstat)
+WRAP(fstatfs_magic)
+WRAP(getsockopt)
+WRAP(eventfd)
+WRAP(poll)
+WRAP(yield)
+WRAP(now)
+WRAP(sleep_until)
+
+ssize_t __wrap_sys_splice(int in, int64_t *in_offset, int out, int64_t *out_offset, size_t length,
+                          unsigned flags)
+{
+    const enum point point = role(out) == PRIVATE_PIPE  ? POINT_SPLICE_IN
+                             : role(in) == PRIVATE_PIPE ? POINT_SPLICE_OUT
+                                                        : POINT_SPLICE;
+    int64_t value;
+    seen.low += (role(in) == PRIVATE_PIPE && in <= 2) || (role(out) == PRIVATE_PIPE && out <= 2);
+    if (!struck(point, &length, &value))
+        value = __real_sys_splice(in, in_offset, out, out_offset, length, flags);
+    return done(point, value);
+}
+
+ssize_t __wrap_sys_sendfile(int out, int in, int64_t *in_offset, size_t length)
+{
+    int64_t value;
+    if (!struck(POINT_SENDFILE, &length, &value))
+        value = __real_sys_sendfile(out, in, in_offset, length);
+    return done(POINT_SENDFILE, value);
+}
+
+ssize_t __wrap_sys_copy_file_range(int in, int64_t *in_offset, int out, int64_t *out_offset,
+                                   size_t length)
+{
+    int64_t value;
+    if (!struck(POINT_COPY_RANGE, &length, &value))
+        value = __real_sys_copy_file_range(in, in_offset, out, out_offset, length);
+    return done(POINT_COPY_RANGE, value);
+}
+
+static enum point read_point(int fd, size_t length)
+{
+    if (role(fd) == PRIVATE_PIPE)
+        return POINT_READ_BACK;
+    return length == 1 ? POINT_DOUBT : POINT_READ;
+}
+
+ssize_t __wrap_sys_read(int fd, void *buffer, size_t length)
+{
+    const enum point point = read_point(fd, length);
+    int64_t value;
+    if (!struck(point, &length, &value))
+        value = __real_sys_read(fd, buffer, length);
+    return done(point, value);
+}
+
+ssize_t __wrap_sys_pread(int fd, void *buffer, size_t length, int64_t offset)
+{
+    const enum point point = read_point(fd, length);
+    int64_t value;
+    if (!struck(point, &length, &value))
+        value = __real_sys_pread(fd, buffer, length, offset);
+    return done(point, value);
+}
+
+ssize_t __wrap_sys_write(int fd, const void *buffer, size_t length)
+{
+    const enum point point = is_mapped(buffer) ? POINT_WRITE_MAPPED : POINT_WRITE;
+    int64_t value;
+    if (role(fd) != SINK) /* a cancel's event */
+        return __real_sys_write(fd, buffer, length);
+    if (!struck(point, &length, &value))
+        value = __real_sys_write(fd, buffer, length);
+    return done(point, value);
+}
+
+ssize_t __wrap_sys_pwrite(int fd, const void *buffer, size_t length, int64_t offset)
+{
+    const enum point point = is_mapped(buffer) ? POINT_WRITE_MAPPED : POINT_WRITE;
+    int64_t value;
+    if (!struck(point, &length, &value))
+        value = __real_sys_pwrite(fd, buffer, length, offset);
+    return done(point, value);
+}
+
+ssize_t __wrap_sys_recv(int fd, void *buffer, size_t length, int flags)
+{
+    int64_t value;
+    if (!struck(POINT_RECV, &length, &value))
+        value = __real_sys_recv(fd, buffer, length, flags);
+    return done(POINT_RECV, value);
+}
+
+ssize_t __wrap_sys_recvmsg(int fd, struct msghdr *message, int flags)
+{
+    int64_t value;
+    if (!struck(POINT_RECVMSG, NULL, &value))
+        value = __real_sys_recvmsg(fd, message, flags);
+    return done(POINT_RECVMSG, value);
+}
+
+ssize_t __wrap_sys_send(int fd, const void *buffer, size_t length, int flags)
+{
+    const enum point point = is_mapped(buffer) ? POINT_SEND_MAPPED : POINT_SEND;
+    int64_t value;
+    if (!struck(point, &length, &value))
+        value = __real_sys_send(fd, buffer, length, flags);
+    return done(point, value);
+}
+
+static void remember_mapping(void *address, size_t length)
+{
+    for (int i = 0; i < MOST_MAPPINGS; i++)
+        if (!mappings[i].begin) {
+            mappings[i] = (struct mapping){address, (char *)address + length};
+            return;
+        }
+    abort();
+}
+
+int __wrap_sys_mmap(size_t length, int protection, int flags, int fd, int64_t offset, void **ret)
+{
+    int64_t value;
+    if (struck(POINT_MMAP, NULL, &value))
+        return (int)value;
+    const int error = __real_sys_mmap(length, protection, flags, fd, offset, ret);
+    if (error >= 0)
+        remember_mapping(*ret, length);
+    return error;
+}
+
+/* What undoes something has done it, also when it fails: the kernel closes a descriptor and says
+ * EIO, and a test that leaked itself could not tell leaks. */
+int __wrap_sys_munmap(void *address, size_t length)
+{
+    int64_t value;
+    for (int i = 0; i < MOST_MAPPINGS; i++)
+        if (mappings[i].begin == address)
+            mappings[i] = (struct mapping){0};
+    const int real = __real_sys_munmap(address, length);
+    return struck(POINT_MUNMAP, NULL, &value) ? (int)value : real;
+}
+
+int __wrap_sys_close(int fd)
+{
+    int64_t value;
+    unmade(fd);
+    const int real = __real_sys_close(fd);
+    return struck(POINT_CLOSE, NULL, &value) ? (int)value : real;
+}
+
+int __wrap_sys_madvise(void *address, size_t length, int advice)
+{
+    int64_t value;
+    return struck(POINT_MADVISE, NULL, &value) ? (int)value
+                                               : __real_sys_madvise(address, length, advice);
+}
+
+int __wrap_sys_pipe2(int fds[2], int flags)
+{
+    int64_t value;
+    if (struck(POINT_PIPE2, NULL, &value))
+        return (int)value;
+    const int error = __real_sys_pipe2(fds, flags);
+    if (error >= 0) {
+        made(fds[0], PRIVATE_PIPE);
+        made(fds[1], PRIVATE_PIPE);
+    }
+    return error;
+}
+
+int __wrap_sys_fcntl(int fd, int command, int argument)
+{
+    static const struct {
+        int command;
+        enum point point;
+    } commands[] = {
+        {F_SETPIPE_SZ, POINT_SET_PIPE_SIZE}, {F_GETPIPE_SZ, POINT_GET_PIPE_SIZE},
+        {F_DUPFD_CLOEXEC, POINT_DUP},        {F_GETFL, POINT_GET_FLAGS},
+        {F_SETFL, POINT_SET_FLAGS},
+    };
+    int64_t value;
+
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (commands[i].command == command && struck(commands[i].point, NULL, &value))
+            return (int)value;
+    const int result = __real_sys_fcntl(fd, command, argument);
+    if (command == F_DUPFD_CLOEXEC)
+        made(result, role(fd));
+    return result;
+}
+
+int __wrap_sys_ioctl(int fd, unsigned long request, void *argument)
+{
+    int64_t value;
+    if (struck(request == FIONREAD ? POINT_BYTES_IN_PIPE : POINT_IOCTL, NULL, &value))
+        return (int)value;
+    return __real_sys_ioctl(fd, request, argument);
+}
+
+/* An end that is opened again is that end. */
+int __wrap_sys_open(const char *path, int flags)
+{
+    int64_t value;
+    int again;
+    if (struck(POINT_OPEN, NULL, &value))
+        return (int)value;
+    const int fd = __real_sys_open(path, flags);
+    made(fd, sscanf(path, "/proc/self/fd/%d", &again) == 1 ? role(again) : OTHER_OF_OURS);
+    return fd;
+}
+
+int64_t __wrap_sys_lseek(int fd, int64_t offset, int whence)
+{
+    int64_t value;
+    if (struck(role(fd) == SINK ? POINT_SEEK_SINK : POINT_SEEK_SOURCE, NULL, &value))
+        return value;
+    return __real_sys_lseek(fd, offset, whence);
+}
+
+int __wrap_sys_fstat(int fd, struct stat *ret)
+{
+    int64_t value;
+    return struck(POINT_FSTAT, NULL, &value) ? (int)value : __real_sys_fstat(fd, ret);
+}
+
+int __wrap_sys_fstatfs_magic(int fd, uint64_t *ret)
+{
+    int64_t value;
+    return struck(POINT_FSTATFS, NULL, &value) ? (int)value : __real_sys_fstatfs_magic(fd, ret);
+}
+
+int __wrap_sys_getsockopt(int fd, int level, int name, int *ret)
+{
+    int64_t value;
+    return struck(POINT_GETSOCKOPT, NULL, &value) ? (int)value
+                                                  : __real_sys_getsockopt(fd, level, name, ret);
+}
+
+int __wrap_sys_eventfd(void)
+{
+    int64_t value;
+    if (struck(POINT_EVENTFD, NULL, &value))
+        return (int)value;
+    const int fd = __real_sys_eventfd();
+    made(fd, OTHER_OF_OURS);
+    return fd;
+}
+
+int __wrap_sys_poll(struct pollfd *fds, nfds_t count, const struct timespec *timeout)
+{
+    const bool now = timeout && timeout->tv_sec == 0 && timeout->tv_nsec == 0;
+    int64_t value;
+    if (struck(now ? POINT_POLL_NOW : POINT_POLL_WAIT, NULL, &value))
+        return (int)value;
+    const int ready = __real_sys_poll(fds, count, timeout);
+    if (on && now && ready == 0 && count == 1) {
+        seen.source_said_eagain |= role(fds->fd) == SOURCE;
+        seen.sink_said_eagain |= role(fds->fd) == SINK;
+    }
+    return ready;
+}
+
+void __wrap_sys_yield(void)
+{
+    __real_sys_yield();
+}
+
+uint64_t __wrap_sys_now(void)
+{
+    return __real_sys_now();
+}
+
+int __wrap_sys_sleep_until(uint64_t deadline)
+{
+    return __real_sys_sleep_until(deadline);
+}

@@ -1,0 +1,628 @@
+/* SPDX-License-Identifier: MIT */
+/* What a descriptor is, who owns it, and which ends and pairs are refused with which words. */
+#include <errno.h>
+#include <fcntl.h>
+#include <pty.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/rig.h"
+
+static sluice_context *context;
+
+static int set_up(void **state)
+{
+    (void)state;
+    context = sluice_context_new(NULL, NULL);
+    return context ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    sluice_context_free(context);
+    return 0;
+}
+
+static struct sluice_endpoint_info describe(int fd)
+{
+    struct sluice_endpoint_info info = {.size = sizeof info};
+    sluice_endpoint *endpoint;
+
+    assert_int_equal(sluice_endpoint_from_fd(context, fd, SLUICE_BORROW, &endpoint), 0);
+    assert_int_equal(sluice_endpoint_describe(endpoint, &info), 0);
+    sluice_endpoint_free(endpoint);
+    assert_true(fcntl(fd, F_GETFD) >= 0);
+    assert_int_equal(info.fd, fd);
+    assert_int_equal(info.open_flags, fcntl(fd, F_GETFL));
+    return info;
+}
+
+/* ---- recognition ---- */
+
+static int open_socket(int family, int type)
+{
+    return socket(family, type | SOCK_CLOEXEC, 0);
+}
+
+static void sockets_are_recognised(void **state)
+{
+    static const struct {
+        int family, type;
+        enum sluice_kind kind;
+        const char *name;
+    } rows[] = {
+        {AF_INET, SOCK_STREAM, SLUICE_KIND_STREAM, "tcp"},
+        {AF_INET6, SOCK_STREAM, SLUICE_KIND_STREAM, "tcp"},
+        {AF_UNIX, SOCK_STREAM, SLUICE_KIND_STREAM, "unix"},
+        {AF_INET, SOCK_DGRAM, SLUICE_KIND_DATAGRAM, "udp"},
+        {AF_INET6, SOCK_DGRAM, SLUICE_KIND_DATAGRAM, "udp"},
+        {AF_UNIX, SOCK_DGRAM, SLUICE_KIND_DATAGRAM, "unix-dgram"},
+        {AF_UNIX, SOCK_SEQPACKET, SLUICE_KIND_DATAGRAM, "unix-seqpacket"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const int fd = open_socket(rows[i].family, rows[i].type);
+        if (fd < 0 && rows[i].family == AF_INET6)
+            continue;
+        assert_true(fd >= 0);
+        const struct sluice_endpoint_info info = describe(fd);
+        assert_int_equal(info.kind, rows[i].kind);
+        assert_string_equal(info.name, rows[i].name);
+        assert_int_equal(info.seekable, 0);
+        assert_int_equal(info.bytes, 0);
+        assert_int_equal(info.pipe_capacity, 0);
+        close(fd);
+    }
+}
+
+static void paths_are_recognised(void **state)
+{
+    static const struct {
+        const char *path;
+        int flags;
+        enum sluice_kind kind;
+        const char *name; /* NULL: any */
+        int seekable;
+    } rows[] = {
+        {"/dev/null", O_RDWR, SLUICE_KIND_CHAR, "null", 0},
+        {"/dev/zero", O_RDWR, SLUICE_KIND_CHAR, "zero", 0},
+        {"/dev/full", O_RDWR, SLUICE_KIND_CHAR, NULL, 0},
+        {"/dev/urandom", O_RDONLY, SLUICE_KIND_CHAR, NULL, 0},
+        {"/proc/self/status", O_RDONLY, SLUICE_KIND_REGULAR, "procfs", 1},
+        {"/sys/kernel/mm/transparent_hugepage/enabled", O_RDONLY, SLUICE_KIND_REGULAR, "sysfs", 1},
+        {"/dev/shm", O_RDWR | O_TMPFILE, SLUICE_KIND_REGULAR, "tmpfs", 1},
+        {"/etc/passwd", O_RDONLY, SLUICE_KIND_REGULAR, NULL, 1},
+        {"/", O_RDONLY | O_DIRECTORY, SLUICE_KIND_OTHER, NULL, 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const int fd = open(rows[i].path, rows[i].flags | O_CLOEXEC, 0600);
+        if (fd < 0) {
+            print_message("SKIP: no %s here\n", rows[i].path);
+            continue;
+        }
+        struct stat status;
+        const struct sluice_endpoint_info info = describe(fd);
+        assert_int_equal(info.kind, rows[i].kind);
+        if (rows[i].name)
+            assert_string_equal(info.name, rows[i].name);
+        assert_non_null(info.name);
+        assert_int_equal(info.seekable, rows[i].seekable);
+        fstat(fd, &status);
+        assert_int_equal(info.device, status.st_dev);
+        assert_int_equal(info.inode, status.st_ino);
+        if (info.kind == SLUICE_KIND_REGULAR)
+            assert_int_equal(info.bytes, status.st_size);
+        close(fd);
+    }
+}
+
+static void pipes_are_recognised(void **state)
+{
+    char directory[] = "/tmp/sluice-fifo-XXXXXX", path[64];
+    int fds[2];
+
+    (void)state;
+    assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+    for (int i = 0; i < 2; i++) {
+        const struct sluice_endpoint_info info = describe(fds[i]);
+        assert_int_equal(info.kind, SLUICE_KIND_PIPE);
+        assert_string_equal(info.name, "pipe");
+        assert_int_equal(info.pipe_capacity, fcntl(fds[i], F_GETPIPE_SZ));
+        assert_int_equal(info.seekable, 0);
+        close(fds[i]);
+    }
+    assert_non_null(mkdtemp(directory));
+    snprintf(path, sizeof path, "%s/fifo", directory);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    const int fd = open(path, O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(describe(fd).kind, SLUICE_KIND_PIPE);
+    close(fd);
+    unlink(path);
+    rmdir(directory);
+}
+
+static void memfds_and_terminals_are_recognised(void **state)
+{
+    int master, slave;
+
+    (void)state;
+    int fd = memfd_create("x", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    assert_int_equal(ftruncate(fd, 12345), 0);
+    assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), 0);
+    struct sluice_endpoint_info info = describe(fd);
+    assert_int_equal(info.kind, SLUICE_KIND_REGULAR);
+    assert_string_equal(info.name, "tmpfs");
+    assert_int_equal(info.bytes, 12345);
+    close(fd);
+    if (openpty(&master, &slave, NULL, NULL, NULL) < 0) {
+        print_message("SKIP: no pseudo-terminals here\n");
+        return;
+    }
+    info = describe(slave);
+    assert_int_equal(info.kind, SLUICE_KIND_TERMINAL);
+    assert_string_equal(info.name, "tty");
+    assert_int_equal(describe(master).kind, SLUICE_KIND_TERMINAL);
+    close(master);
+    close(slave);
+}
+
+/* Nothing can be moved to or from these: they are described, and refused by a transfer. */
+static void what_is_no_end_is_refused(void **state)
+{
+    const int fds[] = {eventfd(0, EFD_CLOEXEC), timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC),
+                       epoll_create1(EPOLL_CLOEXEC), open("/", O_RDONLY | O_CLOEXEC)};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof fds / sizeof *fds; i++) {
+        const bool directory = i == 3;
+        const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+        sluice_endpoint *odd, *even;
+        sluice_transfer *transfer = NULL;
+
+        assert_true(fds[i] >= 0);
+        assert_int_equal(describe(fds[i]).kind, SLUICE_KIND_OTHER);
+        assert_int_equal(sluice_endpoint_from_fd(context, fds[i], SLUICE_BORROW, &odd), 0);
+        assert_int_equal(sluice_endpoint_from_fd(context, null, SLUICE_BORROW, &even), 0);
+        for (int as_source = 0; as_source < 2; as_source++) {
+            struct sluice_error error = {.size = sizeof error};
+            const int result =
+                sluice_transfer_new(context, as_source ? odd : even, as_source ? even : odd, NULL,
+                                    &transfer, &error);
+            if (!directory || as_source)
+                assert_int_equal(result, directory ? -EISDIR : -EINVAL);
+            else
+                assert_true(result == -EISDIR || result == -EBADF); /* not open for writing */
+            assert_int_equal(error.error, result);
+            assert_int_equal(error.side, as_source ? SLUICE_SIDE_SOURCE : SLUICE_SIDE_SINK);
+            assert_non_null(error.operation);
+        }
+        assert_null(transfer);
+        sluice_endpoint_free(odd);
+        sluice_endpoint_free(even);
+        close(null);
+        close(fds[i]);
+    }
+}
+
+static void closed_and_path_descriptors_are_refused(void **state)
+{
+    sluice_endpoint *endpoint = NULL;
+
+    (void)state;
+    assert_int_equal(sluice_endpoint_from_fd(context, -1, SLUICE_BORROW, &endpoint), -EBADF);
+    assert_int_equal(sluice_endpoint_from_fd(context, 999, SLUICE_OWN, &endpoint), -EBADF);
+    const int fd = open("/etc/passwd", O_PATH | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(sluice_endpoint_from_fd(context, fd, SLUICE_OWN, &endpoint), -EBADF);
+    assert_true(fcntl(fd, F_GETFD) >= 0); /* not closed, whatever the ownership */
+    assert_null(endpoint);
+    close(fd);
+}
+
+/* ---- ownership ---- */
+
+static void ownership_is_as_said(void **state)
+{
+    static const struct {
+        unsigned ownership;
+        bool closes, nonblock;
+    } rows[] = {
+        {SLUICE_BORROW, false, false},
+        {SLUICE_OWN, true, false},
+        {SLUICE_OWN | SLUICE_NONBLOCK, true, true},
+        {SLUICE_NONBLOCK, false, false}, /* of what is not ours, nothing is changed */
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        sluice_endpoint *endpoint;
+        int fds[2];
+        assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+        assert_int_equal(sluice_endpoint_from_fd(context, fds[0], rows[i].ownership, &endpoint),
+                         0);
+        assert_int_equal(!!(fcntl(fds[0], F_GETFL) & O_NONBLOCK), rows[i].nonblock);
+        assert_int_equal(sluice_endpoint_free(endpoint), 0);
+        assert_int_equal(fcntl(fds[0], F_GETFD) < 0, rows[i].closes);
+        if (!rows[i].closes)
+            close(fds[0]);
+        close(fds[1]);
+    }
+    assert_int_equal(sluice_endpoint_free(NULL), 0);
+}
+
+/* ---- pairs that are refused ---- */
+
+static void check_refused(struct end *source, struct end *sink,
+                          const struct sluice_options *options, int result, enum sluice_side side)
+{
+    struct rig rig = {.source = *source, .sink = *sink};
+    struct sluice_error error = {.size = sizeof error};
+    const unsigned open = descriptors_open();
+
+    assert_int_equal(rig_try(&rig, options, &error), result);
+    assert_int_equal(error.error, result);
+    assert_int_equal(error.side, side);
+    assert_non_null(error.operation);
+    assert_int_equal(error.delivered, 0);
+    assert_int_equal(descriptors_open(), open);
+    rig_stop(&rig);
+}
+
+static struct end end_of(int fd)
+{
+    return (struct end){.kind = END_FILE, .fd = fd, .peer = -1};
+}
+
+static void wrong_access_is_refused(void **state)
+{
+    int fds[2];
+
+    (void)state;
+    for (int as_source = 0; as_source < 2; as_source++) {
+        struct end null = end_of(open("/dev/null", O_RDWR | O_CLOEXEC)), wrong;
+        assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+        wrong = end_of(fds[as_source]); /* a write end as the source, a read end as the sink */
+        check_refused(as_source ? &wrong : &null, as_source ? &null : &wrong, NULL, -EBADF,
+                      as_source ? SLUICE_SIDE_SOURCE : SLUICE_SIDE_SINK);
+        close(fds[!as_source]);
+    }
+    struct end source = end_of(open("/etc/passwd", O_RDONLY | O_CLOEXEC));
+    struct end sink = end_of(open("/etc/passwd", O_RDONLY | O_CLOEXEC));
+    check_refused(&source, &sink, NULL, -EBADF, SLUICE_SIDE_SINK);
+}
+
+/* The same file, however it was opened; the same pipe; never a device that drops or makes bytes. */
+static void the_same_file_is_refused(void **state)
+{
+    char path[64];
+    struct end source, sink;
+    int fds[2];
+
+    (void)state;
+    source = end_of(memfd_create("same", MFD_CLOEXEC));
+    sink = end_of(dup(source.fd));
+    check_refused(&source, &sink, NULL, -EINVAL, SLUICE_SIDE_SETUP);
+
+    source = end_of(memfd_create("same", MFD_CLOEXEC));
+    snprintf(path, sizeof path, "/proc/self/fd/%d", source.fd);
+    sink = end_of(open(path, O_WRONLY | O_CLOEXEC | O_APPEND));
+    check_refused(&source, &sink, NULL, -EINVAL, SLUICE_SIDE_SETUP);
+
+    assert_int_equal(pipe2(fds, O_CLOEXEC | O_NONBLOCK), 0);
+    source = end_of(fds[0]);
+    sink = end_of(fds[1]);
+    check_refused(&source, &sink, NULL, -EINVAL, SLUICE_SIDE_SETUP);
+
+    struct rig rig = {.source = end_of(open("/dev/null", O_RDWR | O_CLOEXEC)),
+                      .sink = end_of(open("/dev/null", O_RDWR | O_CLOEXEC))};
+    rig_start(&rig, NULL);
+    assert_int_equal(rig_run(&rig, 5), 0);
+    rig_stop(&rig);
+}
+
+static void bad_offsets_are_refused(void **state)
+{
+    static const struct {
+        enum end_kind source, sink;
+        uint32_t flags;
+        uint64_t source_offset, sink_offset, length;
+        int result;
+        enum sluice_side side;
+    } rows[] = {
+        {END_PIPE, END_FILE, SLUICE_SOURCE_OFFSET, 0, 0, 0, -ESPIPE, SLUICE_SIDE_SOURCE},
+        {END_TCP, END_FILE, SLUICE_SOURCE_OFFSET, 5, 0, 0, -ESPIPE, SLUICE_SIDE_SOURCE},
+        {END_FILE, END_PIPE, SLUICE_SINK_OFFSET, 0, 0, 0, -ESPIPE, SLUICE_SIDE_SINK},
+        {END_FILE, END_NULL, SLUICE_SINK_OFFSET, 0, 0, 0, -ESPIPE, SLUICE_SIDE_SINK},
+        {END_FILE, END_UNIX, SLUICE_SINK_OFFSET, 5, 0, 0, -ESPIPE, SLUICE_SIDE_SINK},
+        {END_FILE, END_FILE, SLUICE_SOURCE_OFFSET, UINT64_MAX, 0, 0, -EOVERFLOW,
+         SLUICE_SIDE_SOURCE},
+        {END_FILE, END_FILE, SLUICE_SOURCE_OFFSET, (uint64_t)INT64_MAX + 1, 0, 0, -EOVERFLOW,
+         SLUICE_SIDE_SOURCE},
+        {END_FILE, END_FILE, SLUICE_SINK_OFFSET, 0, UINT64_MAX, 0, -EOVERFLOW, SLUICE_SIDE_SINK},
+        {END_FILE, END_FILE, SLUICE_SOURCE_OFFSET | SLUICE_LENGTH, INT64_MAX, 0, 1, -EOVERFLOW,
+         SLUICE_SIDE_SOURCE},
+        {END_FILE, END_FILE, SLUICE_SINK_OFFSET | SLUICE_LENGTH, 0, INT64_MAX - 5, 6, -EOVERFLOW,
+         SLUICE_SIDE_SINK},
+        {END_FILE, END_FILE, SLUICE_SINK_OFFSET | SLUICE_LENGTH, 0, 5, UINT64_MAX, -EOVERFLOW,
+         SLUICE_SIDE_SINK},
+        {END_FILE, END_APPEND, SLUICE_SINK_OFFSET, 0, 5, 0, -EINVAL, SLUICE_SIDE_SINK},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct sluice_options options = SLUICE_OPTIONS_INIT;
+        struct end source, sink;
+        options.flags = rows[i].flags;
+        options.source_offset = rows[i].source_offset;
+        options.sink_offset = rows[i].sink_offset;
+        options.length = rows[i].length;
+        end_open_source(&source, rows[i].source, "", 0, NULL);
+        end_open_sink(&sink, rows[i].sink, NULL);
+        check_refused(&source, &sink, &options, rows[i].result, rows[i].side);
+    }
+}
+
+static void methods_that_cannot_serve_are_refused(void **state)
+{
+    static const struct {
+        enum end_kind source, sink;
+        enum sluice_method method;
+    } rows[] = {
+        {END_PIPE, END_FILE, SLUICE_METHOD_SENDFILE},
+        {END_PIPE, END_FILE, SLUICE_METHOD_COPY_RANGE},
+        {END_PIPE, END_FILE, SLUICE_METHOD_MMAP_WRITE},
+        {END_UDP, END_FILE, SLUICE_METHOD_SPLICE},
+        {END_FILE, END_UDP, SLUICE_METHOD_SPLICE},
+        {END_NULL, END_FILE, SLUICE_METHOD_SPLICE},
+        {END_FILE, END_APPEND, SLUICE_METHOD_SPLICE},
+        {END_FILE, END_APPEND, SLUICE_METHOD_SENDFILE},
+        {END_FILE, END_APPEND, SLUICE_METHOD_COPY_RANGE},
+        {END_FILE, END_TCP, SLUICE_METHOD_COPY_RANGE},
+        {END_FILE, END_FILE, SLUICE_METHOD_REFLINK},
+        {END_FILE, END_FILE, SLUICE_METHOD_DIRECT},
+        {END_DISK, END_FILE, SLUICE_METHOD_COPY_RANGE}, /* two file systems, unless $TMPDIR is one */
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct sluice_options options = SLUICE_OPTIONS_INIT;
+        struct end source, sink;
+        options.method = rows[i].method;
+        end_open_source(&source, rows[i].source, "", 0, NULL);
+        end_open_sink(&sink, rows[i].sink, NULL);
+        check_refused(&source, &sink, &options, -EOPNOTSUPP, SLUICE_SIDE_SETUP);
+    }
+}
+
+static void requirements_that_cannot_be_met_are_refused(void **state)
+{
+    static const struct {
+        enum end_kind source, sink;
+        enum sluice_method method;
+        enum sluice_require require;
+        int result;
+    } rows[] = {
+        {END_PIPE, END_FILE, SLUICE_METHOD_AUTO, SLUICE_REQUIRE_ZERO_COPY, -EOPNOTSUPP},
+        {END_FILE, END_FILE, SLUICE_METHOD_AUTO, SLUICE_REQUIRE_ZERO_COPY, -EOPNOTSUPP},
+        {END_UDP, END_FILE, SLUICE_METHOD_AUTO, SLUICE_REQUIRE_NO_USER_COPY, -EOPNOTSUPP},
+        {END_FILE, END_TCP, SLUICE_METHOD_READ_WRITE, SLUICE_REQUIRE_NO_USER_COPY, -EOPNOTSUPP},
+        {END_FILE, END_TCP, SLUICE_METHOD_AUTO, SLUICE_REQUIRE_ZERO_COPY, 0},
+        {END_PIPE, END_FILE, SLUICE_METHOD_AUTO, SLUICE_REQUIRE_NO_USER_COPY, 0},
+        {END_PIPE, END_TCP, SLUICE_METHOD_SPLICE, SLUICE_REQUIRE_ZERO_COPY, 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct sluice_options options = SLUICE_OPTIONS_INIT;
+        struct sluice_error error = {.size = sizeof error};
+        struct rig rig = {0};
+        options.method = rows[i].method;
+        options.require = rows[i].require;
+        end_open_source(&rig.source, rows[i].source, "abc", 3, NULL);
+        end_open_sink(&rig.sink, rows[i].sink, NULL);
+        assert_int_equal(rig_try(&rig, &options, &error), rows[i].result);
+        if (rows[i].result < 0) {
+            assert_string_equal(error.operation, "require");
+            assert_non_null(error.reason);
+        }
+        rig_stop(&rig);
+    }
+}
+
+static void kinds_without_descriptors_are_refused(void **state)
+{
+    sluice_endpoint *source, *sink;
+    sluice_transfer *transfer = NULL;
+
+    (void)state;
+    assert_int_equal(sluice_endpoint_from_kind(context, "file", &source), 0);
+    assert_int_equal(sluice_endpoint_from_kind(context, "tcp", &sink), 0);
+    struct sluice_endpoint_info info = {.size = sizeof info};
+    assert_int_equal(sluice_endpoint_describe(source, &info), 0);
+    assert_int_equal(info.fd, -1);
+    assert_int_equal(sluice_transfer_new(context, source, sink, NULL, &transfer, NULL), -EINVAL);
+    assert_null(transfer);
+    sluice_endpoint_free(source);
+    sluice_endpoint_free(sink);
+}
+
+/* ---- flags that change after opening ---- */
+
+static void o_append_set_after_opening_is_seen(void **state)
+{
+    static char bytes[50000];
+    struct rig rig = {0};
+
+    (void)state;
+    pattern(bytes, sizeof bytes, 0);
+    end_open_source(&rig.source, END_FILE, bytes, sizeof bytes, NULL);
+    end_open_sink(&rig.sink, END_FILE, NULL);
+    assert_int_equal(pwrite(rig.sink.fd, "head", 4, rig.sink.start), 4);
+    rig.context = sluice_context_new(NULL, NULL);
+    assert_int_equal(
+        sluice_endpoint_from_fd(rig.context, rig.source.fd, SLUICE_BORROW, &rig.in), 0);
+    assert_int_equal(sluice_endpoint_from_fd(rig.context, rig.sink.fd, SLUICE_BORROW, &rig.out),
+                     0);
+    /* As another process does that shares the descriptor. */
+    assert_int_equal(fcntl(rig.sink.fd, F_SETFL, O_APPEND), 0);
+    assert_int_equal(sluice_transfer_new(rig.context, rig.in, rig.out, NULL, &rig.transfer, NULL),
+                     0);
+    assert_int_equal(rig_run(&rig, 5), 0);
+    assert_int_equal(rig_ledger(&rig).fallbacks, 0);
+    static char got[sizeof bytes + 5];
+    assert_int_equal(end_received(&rig.sink, got, sizeof got), sizeof bytes + 4);
+    assert_memory_equal(got, "head", 4);
+    assert_memory_equal(got + 4, bytes, sizeof bytes);
+    rig_stop(&rig);
+}
+
+/* Set while the transfer is under way: the methods that cannot fall away, and nothing is lost. */
+static int set_append(const struct sluice_progress *progress, void *data)
+{
+    (void)progress;
+    fcntl(*(int *)data, F_SETFL, O_APPEND);
+    return 0;
+}
+
+static void o_append_set_in_mid_transfer_is_a_fallback(void **state)
+{
+    static char bytes[100000];
+
+    (void)state;
+    pattern(bytes, sizeof bytes, 0);
+    for (int own = 0; own < 2; own++) {
+        struct sluice_options options = SLUICE_OPTIONS_INIT;
+        struct rig rig = {0};
+        end_open_source(&rig.source, END_FILE, bytes, sizeof bytes, NULL);
+        end_open_sink(&rig.sink, END_FILE, NULL);
+        options.chunk = 10000;
+        options.progress = set_append;
+        options.progress_data = &rig.sink.fd;
+        if (!own) {
+            options.flags = SLUICE_SOURCE_OFFSET;
+            options.source_offset = (uint64_t)rig.source.start;
+        }
+        rig_start(&rig, &options);
+        assert_int_equal(rig_run(&rig, 5), 0);
+        assert_true(rig_ledger(&rig).fallbacks > 0);
+        rig_sink_has(&rig, bytes, sizeof bytes);
+        rig_stop(&rig);
+    }
+}
+
+/* ---- files that are made while they are read ---- */
+
+static void procfs_and_sysfs_are_read_whole(void **state)
+{
+    static const char *const paths[] = {
+        "/proc/version", "/proc/filesystems", "/proc/self/maps", "/proc/self/limits",
+        "/proc/sys/kernel/ostype", "/sys/kernel/mm/transparent_hugepage/enabled",
+    };
+    static const enum end_kind sinks[] = {END_FILE, END_PIPE, END_UNIX, END_TCP};
+    static char wanted[65536];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+        for (size_t k = 0; k < sizeof sinks / sizeof *sinks; k++) {
+            struct rig rig = {.source = end_of(open(paths[i], O_RDONLY | O_CLOEXEC))};
+            if (rig.source.fd < 0) {
+                print_message("SKIP: no %s here\n", paths[i]);
+                continue;
+            }
+            end_open_sink(&rig.sink, sinks[k], NULL);
+            rig_start(&rig, NULL);
+            assert_int_equal(rig_run(&rig, 5), 0);
+            assert_true(sluice_transfer_delivered(rig.transfer) > 3);
+            if (strcmp(paths[i], "/proc/self/maps") != 0) { /* that one changes */
+                ssize_t length = 0, value;
+                const int fd = open(paths[i], O_RDONLY | O_CLOEXEC);
+                while ((value = read(fd, wanted + length, sizeof wanted - (size_t)length)) > 0)
+                    length += value;
+                close(fd);
+                rig_sink_has(&rig, wanted, (size_t)length);
+            }
+            rig_stop(&rig);
+        }
+}
+
+static void devices_are_what_they_are(void **state)
+{
+    static char zeros[70000];
+    struct sluice_options options = SLUICE_OPTIONS_INIT;
+
+    (void)state;
+    options.flags = SLUICE_LENGTH;
+    options.length = sizeof zeros;
+    struct rig rig = {.source = end_of(open("/dev/zero", O_RDONLY | O_CLOEXEC))};
+    end_open_sink(&rig.sink, END_FILE, NULL);
+    rig_start(&rig, &options);
+    assert_int_equal(rig_run(&rig, 5), 0);
+    rig_sink_has(&rig, zeros, sizeof zeros);
+    rig_stop(&rig);
+
+    rig.source = end_of(open("/dev/null", O_RDONLY | O_CLOEXEC));
+    end_open_sink(&rig.sink, END_FILE, NULL);
+    rig_start(&rig, NULL);
+    assert_int_equal(rig_run(&rig, 5), 0);
+    rig_sink_has(&rig, "", 0);
+    rig_stop(&rig);
+
+    static const enum end_kind sources[] = {END_FILE, END_PIPE, END_UNIX};
+    for (size_t i = 0; i < 3; i++) {
+        end_open_source(&rig.source, sources[i], zeros, 30000, NULL);
+        rig.sink = end_of(open("/dev/full", O_WRONLY | O_CLOEXEC));
+        rig_start(&rig, NULL);
+        assert_int_equal(rig_run(&rig, 5), -ENOSPC);
+        assert_int_equal(rig_error(&rig).side, SLUICE_SIDE_SINK);
+        assert_int_equal(rig_error(&rig).delivered, 0);
+        const uint64_t parked = rig_error(&rig).parked;
+        if (sources[i] == END_FILE)
+            assert_int_equal(parked, 0);
+        static char saved[30001];
+        assert_int_equal(sluice_transfer_salvage(rig.transfer, saved, sizeof saved), parked);
+        rig_stop(&rig);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sockets_are_recognised),
+        cmocka_unit_test(paths_are_recognised),
+        cmocka_unit_test(pipes_are_recognised),
+        cmocka_unit_test(memfds_and_terminals_are_recognised),
+        cmocka_unit_test(what_is_no_end_is_refused),
+        cmocka_unit_test(closed_and_path_descriptors_are_refused),
+        cmocka_unit_test(ownership_is_as_said),
+        cmocka_unit_test(wrong_access_is_refused),
+        cmocka_unit_test(the_same_file_is_refused),
+        cmocka_unit_test(bad_offsets_are_refused),
+        cmocka_unit_test(methods_that_cannot_serve_are_refused),
+        cmocka_unit_test(requirements_that_cannot_be_met_are_refused),
+        cmocka_unit_test(kinds_without_descriptors_are_refused),
+        cmocka_unit_test(o_append_set_after_opening_is_seen),
+        cmocka_unit_test(o_append_set_in_mid_transfer_is_a_fallback),
+        cmocka_unit_test(procfs_and_sysfs_are_read_whole),
+        cmocka_unit_test(devices_are_what_they_are),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
