@@ -276,9 +276,9 @@ uint64_t sluice_transfer_discard(sluice_transfer *transfer)
 {
     if (!transfer)
         return 0;
-    const uint64_t parked = transfer_parked(transfer);
     if (transfer->state == STATE_RUNNING)
         transfer_stop(transfer, SLUICE_SIDE_SETUP, "cancel", -ECANCELED, NULL);
+    const uint64_t parked = transfer_parked(transfer); /* the rest went back to the source */
     if (transfer->pipe)
         pipe_put(&transfer->context->pool, transfer->pipe); /* closes it, unless it is empty */
     free(transfer->buffer.bytes);

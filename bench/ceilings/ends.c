@@ -6,15 +6,17 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { PRIVATE_PIPE = 1 << 20, LINGER_MS = 10000 };
+enum { LINGER_MS = 10000, PATIENCE_NS = 20000 };
 
 void fail(const char *what)
 {
@@ -22,54 +24,26 @@ void fail(const char *what)
     exit(1);
 }
 
-void wait_until(int fd, short events)
+static long elapsed_ns(const struct timespec *start)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (now.tv_sec - start->tv_sec) * 1000000000 + now.tv_nsec - start->tv_nsec;
+}
+
+void let_others_run_until(int fd, short events)
 {
     struct pollfd wanted = {.fd = fd, .events = events};
+    struct timespec start;
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    do {
+        if (poll(&wanted, 1, 0) > 0)
+            return;
+        sched_yield();
+    } while (elapsed_ns(&start) < PATIENCE_NS);
     while (poll(&wanted, 1, -1) < 0)
         if (errno != EINTR)
             fail("poll");
-}
-
-void set_nonblocking(int fd)
-{
-    int flags = fcntl(fd, F_GETFL);
-    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
-        fail("fcntl");
-}
-
-size_t pipe_capacity(int fd)
-{
-    int capacity = fcntl(fd, F_GETPIPE_SZ);
-    if (capacity < 0)
-        fail("F_GETPIPE_SZ");
-    return (size_t)capacity;
-}
-
-void open_private_pipe(int pipe_ends[2], int capacity)
-{
-    if (pipe2(pipe_ends, O_CLOEXEC | O_NONBLOCK) < 0)
-        fail("pipe2");
-    if (fcntl(pipe_ends[1], F_SETPIPE_SZ, capacity) < 0)
-        fail("F_SETPIPE_SZ");
-}
-
-void splice_through_private_pipe(const struct ends *ends)
-{
-    int through[2];
-    open_private_pipe(through, PRIVATE_PIPE);
-    for (;;) {
-        ssize_t taken = splice(ends->source, NULL, through[1], NULL, PRIVATE_PIPE, 0);
-        if (taken == 0)
-            return;
-        if (taken < 0)
-            fail("splice from the source");
-        while (taken > 0) {
-            ssize_t given = splice(through[0], NULL, ends->sink, NULL, (size_t)taken, 0);
-            if (given < 0)
-                fail("splice to the sink");
-            taken -= given;
-        }
-    }
 }
 
 static enum end_kind kind_of(int fd)

@@ -8,7 +8,6 @@
 #define BENCH_ENDS_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <sys/types.h>
 
 enum end_kind { END_FILE, END_PIPE, END_SOCKET, END_OTHER };
@@ -31,20 +30,12 @@ void end_ends(const struct ends *ends);
 /* Prints what failed with the errno in words, and leaves. */
 _Noreturn void fail(const char *what);
 
-/* Waits, without a limit, until the descriptor is ready. */
-void wait_until(int fd, short events);
-
-/* Makes the descriptor non-blocking. */
-void set_nonblocking(int fd);
-
-/* The capacity of a pipe in bytes. */
-size_t pipe_capacity(int fd);
-
-/* A private pipe of this capacity: pipe_ends[0] to read, pipe_ends[1] to write. */
-void open_private_pipe(int pipe_ends[2], int capacity);
-
-/* Moves everything from source to sink through a private pipe of 1 MiB: fill it with one splice,
- * empty it, again. Most ceilings are this loop. */
-void splice_through_private_pipe(const struct ends *ends);
+/* Waits, without a limit, until the descriptor is ready; but before it goes to sleep lets others
+ * run, for a moment.
+ *
+ * Where no byte is copied, waiting is what is left to cost anything: whoever is on the other side
+ * of a pipe is woken for each few pages, and sleeps again. Given a moment, it fills or empties the
+ * whole pipe, and the next call moves all of it. */
+void let_others_run_until(int fd, short events);
 
 #endif

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from . import scratch as files
 from .movers import Ends
 from .paths import GIB
+from .quiet import wait_until_quiet
 
 TIME_LIMIT = 300
 
@@ -32,6 +33,7 @@ class Run:
     system: float
     voluntary_switches: int
     involuntary_switches: int
+    quiet: bool  # nobody else was running when it began
 
     @property
     def throughput(self):
@@ -267,6 +269,7 @@ def run_once(setting, path, how, size=None):
         command = how(stage.ends)
         stdin, stdout = stage.standard_descriptors(command)
         errors = stage.descriptors.keep(os.memfd_create("errors"))
+        quiet = wait_until_quiet()
         started = time.monotonic()
         if stage.feed:
             stage.feed.go()
@@ -281,7 +284,7 @@ def run_once(setting, path, how, size=None):
         if delivered != size:
             raise RunFailed(f"{delivered} of {size} bytes were delivered")
         return Run(size, ended - started, usage.ru_utime, usage.ru_stime, usage.ru_nvcsw,
-                   usage.ru_nivcsw)
+                   usage.ru_nivcsw, quiet)
 
 
 def _what_it_said(status, errors):

@@ -32,27 +32,30 @@ FILES = ("disk", "tmpfs")
 DEFAULT_PIPE, LARGE_PIPE = 64 * KIB, MIB
 
 
+STRAIGHT, THROUGH_A_PIPE = "straight", "through-a-pipe"
+
+
 def _pipe_paths(label, pipe_size, factor):
-    yield Path(f"disk-pipe-{label}", "disk", "pipe", "file-to-pipe", GIB * factor, pipe_size)
-    yield Path(f"tmpfs-pipe-{label}", "tmpfs", "pipe", "file-to-pipe", GIB * factor, pipe_size)
-    yield Path(f"pipe-{label}-disk", "pipe", "disk", "pipe-to-file", GIB, pipe_size)
-    yield Path(f"pipe-{label}-tmpfs", "pipe", "tmpfs", "pipe-to-file", GIB, pipe_size)
-    yield Path(f"pipe-pipe-{label}", "pipe", "pipe", "pipe-to-pipe", GIB, pipe_size)
-    yield Path(f"pipe-{label}-null", "pipe", "null", "pipe-to-null", GIB * factor, pipe_size)
+    yield Path(f"disk-pipe-{label}", "disk", "pipe", STRAIGHT, GIB * factor, pipe_size)
+    yield Path(f"tmpfs-pipe-{label}", "tmpfs", "pipe", STRAIGHT, GIB * factor, pipe_size)
+    yield Path(f"pipe-{label}-disk", "pipe", "disk", THROUGH_A_PIPE, GIB, pipe_size)
+    yield Path(f"pipe-{label}-tmpfs", "pipe", "tmpfs", THROUGH_A_PIPE, GIB, pipe_size)
+    yield Path(f"pipe-pipe-{label}", "pipe", "pipe", STRAIGHT, GIB, pipe_size)
+    yield Path(f"pipe-{label}-null", "pipe", "null", THROUGH_A_PIPE, GIB * factor, pipe_size)
 
 
 PATHS = (
     *_pipe_paths("64k", DEFAULT_PIPE, 1),
     *_pipe_paths("1m", LARGE_PIPE, 2),
-    Path("disk-tcp", "disk", "tcp", "file-to-tcp", 2 * GIB),
-    Path("tmpfs-tcp", "tmpfs", "tcp", "file-to-tcp", 2 * GIB),
-    Path("disk-unix", "disk", "unix", "file-to-unix", 2 * GIB),
-    Path("tmpfs-unix", "tmpfs", "unix", "file-to-unix", 2 * GIB),
-    Path("tcp-disk", "tcp", "disk", "tcp-to-file", GIB),
-    Path("tcp-tmpfs", "tcp", "tmpfs", "tcp-to-file", GIB),
-    Path("tcp-tcp", "tcp", "tcp", "tcp-to-tcp", GIB),
-    Path("disk-disk", "disk", "disk", "file-to-file", GIB),
-    Path("tmpfs-tmpfs", "tmpfs", "tmpfs", "file-to-file", GIB),
-    Path("disk-tmpfs", "disk", "tmpfs", "file-to-file", GIB),
-    Path("tmpfs-disk", "tmpfs", "disk", "file-to-file", GIB),
+    Path("disk-tcp", "disk", "tcp", THROUGH_A_PIPE, 2 * GIB),
+    Path("tmpfs-tcp", "tmpfs", "tcp", THROUGH_A_PIPE, 2 * GIB),
+    Path("disk-unix", "disk", "unix", THROUGH_A_PIPE, 2 * GIB),
+    Path("tmpfs-unix", "tmpfs", "unix", THROUGH_A_PIPE, 2 * GIB),
+    Path("tcp-disk", "tcp", "disk", THROUGH_A_PIPE, GIB),
+    Path("tcp-tmpfs", "tcp", "tmpfs", THROUGH_A_PIPE, GIB),
+    Path("tcp-tcp", "tcp", "tcp", THROUGH_A_PIPE, GIB),
+    Path("disk-disk", "disk", "disk", THROUGH_A_PIPE, GIB),
+    Path("tmpfs-tmpfs", "tmpfs", "tmpfs", THROUGH_A_PIPE, GIB),
+    Path("disk-tmpfs", "disk", "tmpfs", THROUGH_A_PIPE, GIB),
+    Path("tmpfs-disk", "tmpfs", "disk", THROUGH_A_PIPE, GIB),
 )

@@ -33,7 +33,7 @@ def _against_ceiling(results):
         for one in results:
             if not one["ratios"]:
                 why = one["left_out"].get(SLUICE) or one["left_out"].get(CEILING)
-                rows.append((one["path"], "-", "-", "-", "-", f"failed: {why}"))
+                rows.append((one["path"], "-", "-", "-", "-", f"failed: {why}"[:60]))
                 continue
             found, medians = one["ratios"][measure], one["medians"]
             rows.append((

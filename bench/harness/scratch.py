@@ -7,10 +7,10 @@ import os
 import shutil
 import tempfile
 
-from .paths import GIB, MIB
+from .paths import MIB
 
 BLOCK = 16 * MIB
-WARM_BYTES = 2 * GIB
+WARM_FROM, WARM_MARGIN = 16 * MIB, 512 * MIB
 
 
 class Scratch:
@@ -90,10 +90,12 @@ def holds_only(path, byte):
 
 
 def warm_free_memory(size):
-    """Touches as much memory as a sink in the page cache will take, and frees it. In a virtual
-    machine a page that the host has taken back costs several times as much at its first touch; that
+    """Touches more than twice the memory that a sink in the page cache will take, and frees it. In a
+    virtual machine a page that the host has taken back costs several times as much at its first touch; that
     would be charged to whoever happens to run next."""
-    size = min(max(size, WARM_BYTES), available_memory() // 2)
+    if size < WARM_FROM:
+        return
+    size = min(2 * size + WARM_MARGIN, available_memory() // 2)
     memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     memory.madvise(mmap.MADV_HUGEPAGE)
     first_byte = ctypes.c_char.from_buffer(memory)

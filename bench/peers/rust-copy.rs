@@ -19,11 +19,16 @@ fn standard(number: i32) -> File {
     unsafe { File::from_raw_fd(number) }
 }
 
+fn accept_one(address: &str) -> io::Result<TcpStream> {
+    let (stream, _) = TcpListener::bind(address)?.accept()?;
+    Ok(stream)
+}
+
 fn open_socket(name: &str) -> Option<io::Result<End>> {
     let (scheme, rest) = name.split_once(':')?;
     match scheme {
         "tcp" => Some(TcpStream::connect(rest).map(End::Tcp)),
-        "tcp-listen" => Some(TcpListener::bind(rest).and_then(|l| l.accept()).map(|a| End::Tcp(a.0))),
+        "tcp-listen" => Some(accept_one(rest).map(End::Tcp)),
         "unix" => Some(UnixStream::connect(rest).map(End::Unix)),
         _ => None,
     }

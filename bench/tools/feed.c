@@ -102,8 +102,8 @@ int main(int argc, char **argv)
     uint64_t left = strtoull(argv[1], NULL, 0);
     size_t chunk = 0;
     give_function *give = find_way(argv[2], &chunk);
-    char *bytes =
-        mmap(NULL, chunk, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    char *bytes = mmap(NULL, chunk, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     if (bytes == MAP_FAILED)
         err(1, "mmap");
     memset(bytes, 'a', chunk);

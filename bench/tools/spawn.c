@@ -75,8 +75,8 @@ int main(int argc, char **argv)
     size_t count = split(argv + 3, programs);
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, argv[2],
-                                     O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, argv[2], O_WRONLY | O_CREAT | O_TRUNC,
+                                     0600);
     long rounds = strtol(argv[1], NULL, 0);
     for (long round = 0; round < rounds; round++)
         for (size_t i = 0; i < count; i++) {
