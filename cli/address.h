@@ -44,4 +44,7 @@ bool address_is_socket(const struct address *address);
 int address_connect(const struct address *address, char *name, size_t name_size,
                     const char **operation);
 
+/* The words for a failure of address_connect(). */
+const char *address_failure(int error);
+
 #endif

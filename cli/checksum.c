@@ -132,6 +132,13 @@ bool checksum_available(enum checksum_kind kind)
 /* ---- reading ---- */
 
 /* pread(2), but not stopped by a signal. Returns a count or a negative errno. */
+static int (*stopped)(void);
+
+void checksum_stop_when(int (*function)(void))
+{
+    stopped = function;
+}
+
 static ssize_t read_at(int fd, void *buffer, size_t length, uint64_t offset)
 {
     for (;;) {
@@ -140,6 +147,8 @@ static ssize_t read_at(int fd, void *buffer, size_t length, uint64_t offset)
             return count;
         if (errno != EINTR)
             return -errno;
+        if (stopped && stopped())
+            return -EINTR;
     }
 }
 
@@ -148,6 +157,8 @@ static int add_range(int fd, uint64_t offset, uint64_t length, const struct algo
                      union state *state, void *buffer, size_t capacity)
 {
     while (length > 0) {
+        if (stopped && stopped())
+            return -EINTR;
         const ssize_t count = read_at(fd, buffer, capacity, offset);
         if (count < 0)
             return (int)count;

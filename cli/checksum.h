@@ -22,6 +22,9 @@ int checksum_kind_from_name(const char *name, enum checksum_kind *ret);
 /* "xxh3", "sha256"; "none". Static. */
 const char *checksum_name(enum checksum_kind kind);
 
+/* Asked between pieces: a computation ends with -EINTR once it returns non-zero. */
+void checksum_stop_when(int (*function)(void));
+
 /* Whether this program was built with it. CHECKSUM_NONE is not there to be computed. */
 bool checksum_available(enum checksum_kind kind);
 

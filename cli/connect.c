@@ -2,6 +2,7 @@
 /* Opening what an address of a socket names: connecting, or listening for one peer. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #include "address.h"
+#include "descriptor.h"
 #include "message.h"
 #include "signals.h"
 
@@ -30,41 +32,52 @@ static void socket_name(const struct sockaddr_storage *storage, socklen_t length
         snprintf(name, size, strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port);
 }
 
-/* Never 0 to 2, also if the command was started with those closed. */
 static int new_socket(int family, int protocol)
 {
-    const int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, protocol);
-    if (fd < 0 || fd > 2)
-        return fd;
-    const int higher = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-    close(fd);
-    return higher;
+    return own_descriptor(socket(family, SOCK_STREAM | SOCK_CLOEXEC, protocol));
+}
+
+/* Waits until a connection is made or refused. milliseconds: -1 for ever. 0 or a negative errno. */
+static int await_connection(int fd, int milliseconds)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
+    int error = 0, ready;
+    socklen_t size = sizeof error;
+
+    do /* another signal than a deadly one is no reason to stop */
+        ready = poll(&poll_fd, 1, milliseconds);
+    while (ready < 0 && errno == EINTR && !signals_caught());
+    if (ready <= 0)
+        return ready == 0 ? -ETIMEDOUT : -errno;
+    getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
+    return -error;
 }
 
 /* connect(2), with a limit of time if there is one. 0 or a negative errno. */
 static int connect_within(int fd, const struct sockaddr *to, socklen_t length, uint64_t timeout)
 {
-    struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
-    int error = 0;
-    socklen_t size = sizeof error;
     const int flags = fcntl(fd, F_GETFL);
+    const uint64_t milliseconds = timeout / 1000000;
+    int error = 0;
 
     if (timeout)
         fcntl(fd, F_SETFL, flags | O_NONBLOCK);
     if (connect(fd, to, length) < 0)
-        error = errno;
-    if (timeout && error == EINPROGRESS) {
-        const int ready = poll(&poll_fd, 1, (int)(timeout / 1000000));
-        if (ready < 0)
-            error = errno;
-        else if (ready == 0)
-            error = ETIMEDOUT;
-        else
-            getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
-    }
+        error = -errno;
+    if (error == -EINPROGRESS || (error == -EINTR && !signals_caught())) /* it goes on by itself */
+        error = await_connection(
+            fd, timeout ? (int)(milliseconds < INT_MAX ? milliseconds : INT_MAX) : -1);
     if (timeout)
         fcntl(fd, F_SETFL, flags);
-    return -error;
+    return error;
+}
+
+/* The resolver has errors of its own, with words of their own. */
+static const char *look_up_failure;
+
+const char *address_failure(int error)
+{
+    return look_up_failure ? look_up_failure : strerror(-error);
 }
 
 static int resolve(const struct address *address, bool passive, struct addrinfo **ret)
@@ -84,7 +97,7 @@ static int resolve(const struct address *address, bool passive, struct addrinfo 
         return 0;
     if (error == EAI_SYSTEM)
         return -errno;
-    message("cannot look up '%s': %s", address->text, gai_strerror(error));
+    look_up_failure = gai_strerror(error);
     return error == EAI_MEMORY ? -ENOMEM : error == EAI_AGAIN ? -EAGAIN : -ENOENT;
 }
 
@@ -93,7 +106,7 @@ static int connect_tcp(const struct address *address, char *name, size_t size,
 {
     struct addrinfo *list;
 
-    *operation = "resolve";
+    *operation = "look up";
     int error = resolve(address, false, &list);
     if (error < 0)
         return error;
@@ -101,7 +114,7 @@ static int connect_tcp(const struct address *address, char *name, size_t size,
     for (struct addrinfo *info = list; info; info = info->ai_next) {
         const int fd = new_socket(info->ai_family, info->ai_protocol);
         if (fd < 0) {
-            error = -errno;
+            error = fd;
             continue;
         }
         error = connect_within(fd, info->ai_addr, info->ai_addrlen, address->connect_timeout);
@@ -143,13 +156,17 @@ static int take_peer(int listener, const struct address *address, char *name, si
         do { /* another signal than a deadly one is no reason to stop */
             length = sizeof storage;
             fd = accept4(listener, (struct sockaddr *)&storage, &length, SOCK_CLOEXEC);
+            if (fd < 0 && errno == EINTR && signals_take_line())
+                say_listening(name);
         } while (fd < 0 && errno == EINTR && !signals_caught());
+        fd = own_descriptor(fd);
+    } else {
+        fd = -errno;
     }
-    const int error = -errno;
     if (fd >= 0 && storage.ss_family != AF_UNIX)
         socket_name(&storage, length, address->text, name, size);
     close(listener);
-    return fd < 0 ? error : fd;
+    return fd;
 }
 
 static int listen_tcp(const struct address *address, char *name, size_t size,
@@ -158,7 +175,7 @@ static int listen_tcp(const struct address *address, char *name, size_t size,
     static const int on = 1;
     struct addrinfo *list;
 
-    *operation = "resolve";
+    *operation = "look up";
     int error = resolve(address, true, &list);
     if (error < 0)
         return error;
@@ -166,7 +183,7 @@ static int listen_tcp(const struct address *address, char *name, size_t size,
     for (struct addrinfo *info = list; info; info = info->ai_next) {
         const int fd = new_socket(info->ai_family, info->ai_protocol);
         if (fd < 0) {
-            error = -errno;
+            error = fd;
             continue;
         }
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
@@ -191,7 +208,7 @@ static int open_unix(const struct address *address, char *name, size_t size, con
     *operation = listens ? "bind" : "connect";
     const int fd = new_socket(AF_UNIX, 0);
     if (fd < 0)
-        return -errno;
+        return fd;
     int error = 0;
     if (!listens)
         error = connect_within(fd, (struct sockaddr *)&to, sizeof to, address->connect_timeout);

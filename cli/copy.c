@@ -12,6 +12,7 @@
 #include "checksum.h"
 #include "commands.h"
 #include "copy_options.h"
+#include "descriptor.h"
 #include "end.h"
 #include "explain.h"
 #include "progress.h"
@@ -67,18 +68,22 @@ static FILE *ledger_stream(const struct copy *copy)
 static enum status cannot(struct copy *copy, enum sluice_side side, const char *operation,
                           const char *name, int error)
 {
-    if (error == -EINTR && signals_caught()) {
-        message("stopped by signal %d before anything was moved", signals_caught());
+    const bool stopped = error == -EINTR && signals_caught();
+
+    copy->report.error = (struct sluice_error){.size = sizeof copy->report.error,
+                                               .error = stopped ? -ECANCELED : error,
+                                               .side = side,
+                                               .operation = operation};
+    copy->report.error_endpoint = name;
+    copy->report.errno_words = error == -ENOTSUP
+                                   ? "Not a regular file: it can only be written in place"
+                               : error == -EALREADY ? "source and sink are the same file"
+                                                    : address_failure(error);
+    if (stopped) {
+        copy->report.errno_words = "stopped by a signal";
+        message("stopped by SIG%s before anything was moved", sigabbrev_np(signals_caught()));
         return STATUS_FAILED;
     }
-    copy->report.error = (struct sluice_error){
-        .size = sizeof copy->report.error, .error = error, .side = side, .operation = operation};
-    copy->report.error_endpoint = name;
-    copy->report.errno_words =
-        error == -ENOTSUP ? "Not a regular file: it can only be written in place"
-        : error == -EEXIST && side == SLUICE_SIDE_SINK && strcmp(operation, "open") == 0
-            ? "source and sink are the same file"
-            : strerror(-error);
     message("cannot %s '%s': %s", operation, name, copy->report.errno_words);
     return STATUS_FAILED;
 }
@@ -97,8 +102,8 @@ static int open_simple(const struct address *address, int standard, int access, 
         return fcntl(fd, F_GETFD) < 0 ? -errno : fd;
     case ADDRESS_NULL:
     case ADDRESS_ZERO:
-        fd = open(address->scheme == ADDRESS_NULL ? "/dev/null" : "/dev/zero", access | O_CLOEXEC);
-        return fd < 0 ? -errno : fd;
+        return own_descriptor(
+            open(address->scheme == ADDRESS_NULL ? "/dev/null" : "/dev/zero", access | O_CLOEXEC));
     default:
         return -ENOENT;
     }
@@ -107,16 +112,6 @@ static int open_simple(const struct address *address, int standard, int access, 
 static bool is_simple(const struct address *address)
 {
     return address->scheme <= ADDRESS_ZERO && address->scheme != ADDRESS_PATH;
-}
-
-static int above_standard(int fd)
-{
-    if (fd < 0 || fd > 2)
-        return fd;
-    const int higher = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-    const int error = -errno;
-    close(fd);
-    return higher < 0 ? error : higher;
 }
 
 static enum status make_endpoint(struct copy *copy, enum sluice_side side, int fd, bool borrowed)
@@ -135,6 +130,15 @@ static enum status make_endpoint(struct copy *copy, enum sluice_side side, int f
     return STATUS_DONE;
 }
 
+static int open_source_path(const char *path)
+{
+    int fd;
+    do /* a FIFO waits for its writer; another signal than a deadly one is no reason to stop */
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    while (fd < 0 && errno == EINTR && !signals_caught());
+    return own_descriptor(fd);
+}
+
 static enum status open_source(struct copy *copy)
 {
     const struct address *address = &copy->options.source;
@@ -144,13 +148,10 @@ static enum status open_source(struct copy *copy)
 
     if (is_simple(address))
         fd = open_simple(address, STDIN_FILENO, O_RDONLY, &borrowed);
-    else if (address->scheme == ADDRESS_PATH) {
-        fd = open(address->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-        fd = fd < 0 ? -errno : fd;
-    } else
+    else if (address->scheme == ADDRESS_PATH)
+        fd = open_source_path(address->path);
+    else
         fd = address_connect(address, copy->source_name, NAME_SIZE, &operation);
-    if (!borrowed)
-        fd = above_standard(fd);
     if (fd < 0)
         return cannot(copy, SLUICE_SIDE_SOURCE, operation, address->text, fd);
     return make_endpoint(copy, SLUICE_SIDE_SOURCE, fd, borrowed);
@@ -203,8 +204,6 @@ static enum status open_sink(struct copy *copy)
         fd = open_sink_path(copy, &operation);
     else
         fd = address_connect(address, copy->sink_name, NAME_SIZE, &operation);
-    if (!borrowed)
-        fd = above_standard(fd);
     if (fd < 0)
         return cannot(copy, SLUICE_SIDE_SINK, operation, address->text, fd);
     return make_endpoint(copy, SLUICE_SIDE_SINK, fd, borrowed);
@@ -402,7 +401,9 @@ static enum status make_transfer(struct copy *copy)
         notice("sluice: the requirement is met by what is expected, from a table: nothing was "
                "measured");
     if (status == STATUS_DONE && copy->options.salvage) {
-        error = salvage_open(&copy->salvage, copy->options.salvage);
+        error = salvage_open(&copy->salvage, copy->options.salvage, options->pipe_size);
+        if (error == 0 && copy->sink_is_file && salvage_is(&copy->salvage, copy->file.path))
+            error = -EALREADY;
         if (error < 0)
             return cannot(copy, SLUICE_SIDE_SETUP, "create", copy->options.salvage, error);
     }
@@ -523,9 +524,9 @@ static int reread(const struct copy *copy, const sluice_endpoint *endpoint, uint
     if (!info.seekable)
         return -ESPIPE;
     snprintf(path, sizeof path, "/proc/self/fd/%d", info.fd);
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const int fd = own_descriptor(open(path, O_RDONLY | O_CLOEXEC));
     if (fd < 0)
-        return -errno;
+        return fd;
     *ret_offset = offset;
     if (!offset_given) {
         const off_t at = lseek(info.fd, 0, SEEK_CUR);
@@ -537,30 +538,45 @@ static int reread(const struct copy *copy, const sluice_endpoint *endpoint, uint
 static enum status compute_checksum(struct copy *copy)
 {
     const struct sluice_options *options = &copy->options.library;
+    const char *of = copy->sink_name;
     uint64_t offset;
 
     int fd = reread(copy, copy->sink, options->sink_offset, options->flags & SLUICE_SINK_OFFSET,
                     &offset);
-    if (fd < 0)
+    if (fd < 0) {
+        of = copy->source_name;
         fd = reread(copy, copy->source, options->source_offset,
                     options->flags & SLUICE_SOURCE_OFFSET, &offset);
+    }
     int error = fd < 0 ? fd : 0;
     if (fd >= 0) {
+        checksum_stop_when(signals_caught);
         error = checksum_of_range(fd, offset, sluice_transfer_delivered(copy->transfer),
                                   copy->options.checksum, copy->checksum);
         close(fd);
     }
-    if (error < 0) {
-        message("cannot compute the checksum: %s",
-                error == -ESPIPE ? "neither end can be read again" : strerror(-error));
-        return STATUS_FAILED;
-    }
+    if (error < 0)
+        return cannot(copy, SLUICE_SIDE_SETUP, "compute the checksum of", of, error);
     copy->report.checksum = copy->checksum;
     copy->report.checksum_name = checksum_name(copy->options.checksum);
+    copy->report.checksum_of = of;
     if (!copy->options.json)
-        fprintf(ledger_stream(copy), "%s  %s  (%s)\n", copy->checksum, copy->sink_name,
+        fprintf(ledger_stream(copy), "%s  %s  (%s)\n", copy->checksum, of,
                 copy->report.checksum_name);
     return STATUS_DONE;
+}
+
+/* Known before a byte moves: no end is there to be read again. */
+static enum status check_checksum(struct copy *copy)
+{
+    struct sluice_endpoint_info source = {.size = sizeof source}, sink = {.size = sizeof sink};
+
+    sluice_endpoint_describe(copy->source, &source);
+    sluice_endpoint_describe(copy->sink, &sink);
+    if (!copy->options.checksum || source.seekable || sink.seekable)
+        return STATUS_DONE;
+    return cannot(copy, SLUICE_SIDE_SETUP, "compute the checksum, reading again", copy->sink_name,
+                  -ESPIPE);
 }
 
 static enum status finish(struct copy *copy)
@@ -575,6 +591,17 @@ static enum status finish(struct copy *copy)
             status = cannot(copy, SLUICE_SIDE_SINK, "give its name to", copy->sink_name, error);
     }
     return status;
+}
+
+/* The sink's close has the last word, and the ledger is to know it. */
+static enum status close_sink(struct copy *copy, enum status status)
+{
+    const int error = sluice_endpoint_free(copy->sink);
+
+    copy->sink = NULL;
+    return error < 0 && status == STATUS_DONE
+               ? cannot(copy, SLUICE_SIDE_SINK, "close", copy->sink_name, error)
+               : status;
 }
 
 static enum status run(struct copy *copy)
@@ -605,14 +632,10 @@ static void print_ledger(struct copy *copy)
         report_json(&copy->report, copy->options.json == JSON_LINES, ledger_stream(copy));
 }
 
-/* Lets everything go. The sink is closed first of all: its close has the last word. */
-static enum status let_go(struct copy *copy, enum status status)
+static void let_go(struct copy *copy)
 {
     signals_set_cancel(NULL);
     sluice_transfer_discard(copy->transfer);
-    const int error = sluice_endpoint_free(copy->sink);
-    if (error < 0 && status == STATUS_DONE)
-        status = cannot(copy, SLUICE_SIDE_SINK, "close", copy->sink_name, error);
     if (copy->sink_is_file)
         sink_file_leave(&copy->file, !copy->moved);
     salvage_close(&copy->salvage);
@@ -620,7 +643,6 @@ static enum status let_go(struct copy *copy, enum status status)
     sluice_cancel_free(copy->cancel);
     sluice_context_free(copy->context);
     copy_options_free(&copy->options);
-    return status;
 }
 
 static enum status prepare(struct copy *copy)
@@ -640,6 +662,8 @@ static enum status prepare(struct copy *copy)
     enum status status = open_source(copy);
     if (status == STATUS_DONE)
         status = open_sink(copy);
+    if (status == STATUS_DONE)
+        status = check_checksum(copy);
     return status == STATUS_DONE ? make_transfer(copy) : status;
 }
 
@@ -655,8 +679,9 @@ int command_copy(int argc, char **argv)
     enum status status = prepare(&copy);
     if (status == STATUS_DONE)
         status = run(&copy);
+    status = close_sink(&copy, status);
     print_ledger(&copy);
-    status = let_go(&copy, status);
+    let_go(&copy);
     if (status == (enum status)(128 + SIGPIPE))
         signals_die_of(SIGPIPE);
     return signals_caught() && status != STATUS_DONE ? 128 + signals_caught() : (int)status;

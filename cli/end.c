@@ -2,6 +2,7 @@
 #include "end.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <linux/sockios.h>
 #include <poll.h>
 #include <sys/ioctl.h>
@@ -35,9 +36,11 @@ static int drop_input(int fd)
 
 int end_stream(int fd, uint64_t linger, uint64_t *ret_unsent)
 {
-    const uint64_t deadline = now() + linger;
+    uint64_t deadline;
     int unsent = 0, ended = 0;
 
+    if (__builtin_add_overflow(now(), linger, &deadline))
+        deadline = UINT64_MAX;
     if (shutdown(fd, SHUT_WR) < 0)
         return errno == ENOTCONN ? -ECONNRESET : -errno;
     while (!(ended = drop_input(fd)) && !signals_caught()) {
@@ -45,7 +48,8 @@ int end_stream(int fd, uint64_t linger, uint64_t *ret_unsent)
         const uint64_t at = now();
         if (at >= deadline)
             break;
-        poll(&poll_fd, 1, (int)((deadline - at) / 1000000) + 1);
+        const uint64_t left = (deadline - at) / 1000000 + 1;
+        poll(&poll_fd, 1, left < INT_MAX ? (int)left : INT_MAX);
     }
     ioctl(fd, SIOCOUTQ, &unsent);
     *ret_unsent = unsent > 0 ? (uint64_t)unsent : 0;

@@ -208,7 +208,7 @@ static int find_kind(sluice_context *context, const char *kind, struct found *re
 }
 
 /* A file that is not there yet: what it will be, its directory knows. */
-static int find_absent(sluice_context *context, const char *path, struct found *ret)
+static int find_absent(sluice_context *context, const char *path, bool append, struct found *ret)
 {
     char *copy = strdup(path);
     if (!copy)
@@ -221,7 +221,8 @@ static int find_absent(sluice_context *context, const char *path, struct found *
     if (directory < 0)
         return -errno;
     ret->is_new = true;
-    const int error = sluice_endpoint_from_directory(context, directory, &ret->endpoint);
+    const int error = sluice_endpoint_from_directory(
+        context, directory, O_WRONLY | (append ? O_APPEND : 0), &ret->endpoint);
     close(directory);
     return error;
 }
@@ -237,15 +238,17 @@ static const char *character_kind(dev_t device)
     return number == 4 || number == 5 || (number >= 136 && number <= 143) ? "tty" : "char";
 }
 
-static int find_path(sluice_context *context, const char *path, bool sink, struct found *ret)
+static int find_path(sluice_context *context, const char *path, bool sink, bool append,
+                     struct found *ret)
 {
     struct stat status;
 
     if (stat(path, &status) < 0)
-        return errno == ENOENT && sink ? find_absent(context, path, ret) : -errno;
+        return errno == ENOENT && sink ? find_absent(context, path, append, ret) : -errno;
     switch (status.st_mode & S_IFMT) {
     case S_IFREG: {
-        const int fd = open(path, O_RDONLY | O_CLOEXEC);
+        /* O_APPEND means nothing to a reader, and all to the plan. */
+        const int fd = open(path, O_RDONLY | O_CLOEXEC | (append ? O_APPEND : 0));
         if (fd < 0)
             return -errno;
         const int error = sluice_endpoint_from_fd(context, fd, SLUICE_OWN, &ret->endpoint);
@@ -266,12 +269,12 @@ static int find_path(sluice_context *context, const char *path, bool sink, struc
     }
 }
 
-static int find(sluice_context *context, const struct address *address, bool sink,
+static int find(sluice_context *context, const struct address *address, bool sink, bool append,
                 struct found *ret)
 {
     switch (address->scheme) {
     case ADDRESS_PATH:
-        return find_path(context, address->path, sink, ret);
+        return find_path(context, address->path, sink, append, ret);
     case ADDRESS_STANDARD:
     case ADDRESS_FD:
         return sluice_endpoint_from_fd(context,
@@ -296,12 +299,12 @@ static int find(sluice_context *context, const struct address *address, bool sin
 static enum status explain(struct copy_options *options, sluice_context *context,
                            struct found *source, struct found *sink, sluice_plan **plan)
 {
-    int error = find(context, &options->source, false, source);
+    int error = find(context, &options->source, false, false, source);
     if (error < 0) {
         message("cannot read '%s': %s", options->source.text, strerror(-error));
         return STATUS_FAILED;
     }
-    error = find(context, &options->sink, true, sink);
+    error = find(context, &options->sink, true, options->append, sink);
     if (error < 0) {
         message("cannot write to '%s': %s", options->sink.text, strerror(-error));
         return STATUS_FAILED;

@@ -140,9 +140,9 @@ void report_json(const struct report *report, bool lines, FILE *out)
         json_object_set_new(object, "event", json_string(status));
     add_transfer(object, report);
     if (report->checksum)
-        json_object_set_new(
-            object, "checksum",
-            json_pack("{ss ss}", "algorithm", report->checksum_name, "value", report->checksum));
+        json_object_set_new(object, "checksum",
+                            json_pack("{ss ss so}", "algorithm", report->checksum_name, "value",
+                                      report->checksum, "of", name_json(report->checksum_of)));
     if (report->error.error)
         json_object_set_new(object, "error", error_json(report));
     print_line(object, out);

@@ -18,7 +18,7 @@ struct report {
     double seconds;
     struct rusage before, after;
     uint64_t salvaged;
-    const char *checksum_name, *checksum; /* NULL: none */
+    const char *checksum_name, *checksum, *checksum_of; /* NULL: none; of the end that was read */
 };
 
 void report_text(const struct report *report, FILE *out);

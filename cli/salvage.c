@@ -3,21 +3,37 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-/* Above what can be parked at once: a private pipe, or a buffer. */
-enum { SPACE = 4 << 20 };
+#include "descriptor.h"
 
-int salvage_open(struct salvage *salvage, const char *path)
+enum {
+    PIPE_SIZE = 1 << 20, /* what the library asks for */
+    /* A slot holds up to a whole fragment of a socket's buffer (seen on loopback: 64 KiB). */
+    SLOT_BYTES = 64 << 10,
+    SLOT_NOMINAL = 4096,
+    BUFFER_BYTES = 1 << 20,
+};
+
+int salvage_open(struct salvage *salvage, const char *path, uint64_t pipe_size)
 {
-    const int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    const int fd = own_descriptor(open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
     if (fd < 0)
-        return -errno;
+        return fd;
     *salvage = (struct salvage){.fd = fd, .path = path};
-    const int error = posix_fallocate(fd, 0, SPACE);
+    const uint64_t slots = (pipe_size ? pipe_size : PIPE_SIZE) / SLOT_NOMINAL + 1;
+    const int error = posix_fallocate(fd, 0, (off_t)(slots * SLOT_BYTES + BUFFER_BYTES));
     if (error)
         salvage_close(salvage);
     return -error;
+}
+
+bool salvage_is(const struct salvage *salvage, const char *path)
+{
+    struct stat own, named;
+    return fstat(salvage->fd, &own) == 0 && stat(path, &named) == 0 && own.st_dev == named.st_dev &&
+           own.st_ino == named.st_ino;
 }
 
 static int write_all(int fd, const char *bytes, size_t length)
@@ -53,7 +69,7 @@ void salvage_close(struct salvage *salvage)
     if (salvage->fd < 0)
         return;
     const off_t written = lseek(salvage->fd, 0, SEEK_CUR);
-    if (written <= 0 || ftruncate(salvage->fd, written) < 0)
+    if ((written <= 0 || ftruncate(salvage->fd, written) < 0) && salvage_is(salvage, salvage->path))
         unlink(salvage->path);
     close(salvage->fd);
     salvage->fd = -1;

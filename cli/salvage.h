@@ -4,6 +4,8 @@
 #ifndef CLI_SALVAGE_H
 #define CLI_SALVAGE_H
 
+#include <stdbool.h>
+
 #include "sluice.h"
 
 struct salvage {
@@ -11,11 +13,15 @@ struct salvage {
     const char *path;
 };
 
-/* Creates it; it must not exist. Returns 0 or a negative errno. */
-int salvage_open(struct salvage *salvage, const char *path);
+/* Creates it, with room for what a private pipe of that size (0: the usual) and a buffer can hold; it
+ * must not exist. Returns 0 or a negative errno. */
+int salvage_open(struct salvage *salvage, const char *path, uint64_t pipe_size);
 
 /* Writes what is parked, and returns how many bytes that were. */
 uint64_t salvage_write(struct salvage *salvage, sluice_transfer *transfer);
+
+/* Whether the file is the one of that name: a sink must not be. */
+bool salvage_is(const struct salvage *salvage, const char *path);
 
 /* Shortens it to what was written; without any it is removed. */
 void salvage_close(struct salvage *salvage);

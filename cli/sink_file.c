@@ -3,10 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "descriptor.h"
+#include "signals.h"
 
 static mode_t new_mode(void)
 {
@@ -31,7 +35,9 @@ static char *temporary_name(const char *path)
     const char *name = slash ? slash + 1 : path;
     char *text = NULL;
 
-    if (asprintf(&text, "%.*s.%s.sluice-XXXXXX", (int)(name - path), path, name) < 0)
+    /* A name has at most 255 bytes; .sluice-XXXXXX and the dot are 15 of them. */
+    if (asprintf(&text, "%.*s.%.*s.sluice-XXXXXX", (int)(name - path), path, NAME_MAX - 15, name) <
+        0)
         return NULL;
     return text;
 }
@@ -89,7 +95,7 @@ static int open_existing(const struct sink_request *request, struct sink_file *s
     }
     if (request->source && regular && request->source->st_dev == status->st_dev &&
         request->source->st_ino == status->st_ino)
-        return -EEXIST;
+        return -EALREADY;
     if (request->atomic) {
         char *real = realpath(request->path, NULL);
         if (!real)
@@ -110,14 +116,40 @@ static int open_existing(const struct sink_request *request, struct sink_file *s
     return 0;
 }
 
+/* The path that a dangling symbolic link stands for, link by link. 0 or a negative errno. */
+static int follow_dangling(struct sink_file *sink)
+{
+    char target[PATH_MAX];
+    struct stat status;
+
+    for (int links = 0; lstat(sink->path, &status) == 0 && S_ISLNK(status.st_mode); links++) {
+        const ssize_t length = readlink(sink->path, target, sizeof target - 1);
+        char *next = NULL;
+        if (length < 0 || links > 40)
+            return length < 0 ? -errno : -ELOOP;
+        target[length] = '\0';
+        char *directory = directory_of(sink->path);
+        const int made = !directory       ? -1
+                         : *target == '/' ? asprintf(&next, "%s", target)
+                                          : asprintf(&next, "%s/%s", directory, target);
+        free(directory);
+        if (made < 0)
+            return -ENOMEM;
+        free(sink->path);
+        sink->path = next;
+    }
+    return 0;
+}
+
+/* -EEXIST: somebody else has made it meanwhile. */
 static int open_absent(const struct sink_request *request, struct sink_file *sink,
                        const char **operation)
 {
-    struct stat link;
-    const bool dangling = lstat(request->path, &link) == 0; /* made where it points */
-    int error;
+    int error = follow_dangling(sink);
 
-    if (!request->in_place && !request->append && !request->keep && !dangling) {
+    if (error < 0)
+        return error;
+    if (!request->in_place && !request->append && !request->keep) {
         error = open_unseen(sink, operation);
         if (error == 0 && sink->temporary && fchmod(sink->fd, new_mode()) < 0)
             error = -errno;
@@ -125,21 +157,11 @@ static int open_absent(const struct sink_request *request, struct sink_file *sin
     }
     *operation = "create";
     sink->fd =
-        open(request->path,
-             O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | (request->append ? O_APPEND : 0), 0666);
+        open(sink->path,
+             O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY | (request->append ? O_APPEND : 0),
+             0666);
     sink->made = sink->fd >= 0;
     return sink->fd < 0 ? -errno : 0;
-}
-
-static int above_standard(int *fd)
-{
-    if (*fd > 2)
-        return 0;
-    const int higher = fcntl(*fd, F_DUPFD_CLOEXEC, 3);
-    const int error = -errno;
-    close(*fd);
-    *fd = higher;
-    return higher < 0 ? error : 0;
 }
 
 int sink_file_open(const struct sink_request *request, struct sink_file *ret,
@@ -158,8 +180,12 @@ int sink_file_open(const struct sink_request *request, struct sink_file *ret,
         error = open_absent(request, &sink, operation);
     else
         error = -errno;
-    if (error == 0)
-        error = above_standard(&sink.fd);
+    if (error == -EEXIST && sink.fd < 0 && !sink.replaces && stat(request->path, &status) == 0)
+        error = open_existing(request, &sink, &status, operation);
+    if (error == 0) {
+        sink.fd = own_descriptor(sink.fd);
+        error = sink.fd < 0 ? sink.fd : 0;
+    }
     if (error < 0) {
         sink_file_leave(&sink, true);
         return error;
@@ -207,9 +233,20 @@ static int link_beside(struct sink_file *sink)
     return error;
 }
 
+/* close(2) can have the last word on whether the bytes were taken (network file systems, quotas): it is
+ * asked before the file gets its name, on a copy of the descriptor. */
+static int ask_close(int fd)
+{
+    const int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    return copy < 0 || close(copy) < 0 ? -errno : 0;
+}
+
 int sink_file_commit(struct sink_file *sink)
 {
-    int error = 0;
+    int error = sink->unnamed || sink->temporary ? ask_close(sink->fd) : 0;
+
+    if (error < 0)
+        return error;
 
     if (sink->unnamed) {
         error = sink->replaces ? -EEXIST : link_unnamed(sink->fd, sink->path);

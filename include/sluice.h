@@ -198,11 +198,12 @@ SLUICE_PUBLIC int sluice_endpoint_from_kind(sluice_context *context, const char 
  * An endpoint that is a regular file yet to be made in a directory, for sluice_plan_new(): nothing
  * is made.
  *
- * directory: a descriptor of the directory, open for reading; the caller's, not kept.
+ * directory: a descriptor of the directory, open for reading; the caller's, not kept. open_flags: those
+ * it would be opened with: O_WRONLY, O_APPEND …
  * Returns 0; -ENOTDIR; -ENOMEM; what fstat(2) and fstatfs(2) return.
  */
 SLUICE_PUBLIC int sluice_endpoint_from_directory(sluice_context *context, int directory,
-                                                 sluice_endpoint **ret);
+                                                 int open_flags, sluice_endpoint **ret);
 
 /* Frees the endpoint; closes the descriptor if it is owned. NULL is ignored. Returns 0, or what
  * close(2) returned for an owned descriptor (-EIO, -ENOSPC, -EDQUOT on network file systems: the
@@ -298,7 +299,8 @@ struct sluice_leg {
     const char *path_out;  /* and a second one, for a call that is two hops in one; or NULL */
     enum sluice_class class_;
     enum sluice_known known;
-    unsigned copies; /* per byte; 2 where one call is two hops that both copy */
+    unsigned copies;      /* per byte; 2 where one call is two hops that both copy */
+    uint64_t reserved[4]; /* room to grow inside other structures: zero */
 };
 
 struct sluice_candidate {
@@ -418,6 +420,7 @@ struct sluice_error {
     const char *reason;    /* static words for what the errno does not say, or NULL */
     uint64_t offset;       /* where in the source (its own offset) or sink it happened */
     uint64_t delivered, parked;
+    uint64_t reserved[8]; /* room to grow inside struct sluice_result: zero */
 };
 
 /* Why the transfer failed: filled with zeros if it did not. */
@@ -463,6 +466,7 @@ struct sluice_ledger {
     uint64_t copied; /* CPU copies, in bytes: divided by `delivered`, copies per byte */
     unsigned rows, fallbacks;
     enum sluice_method method; /* the one in use at the end */
+    uint64_t reserved[8];      /* room to grow inside struct sluice_result: zero */
 };
 
 SLUICE_PUBLIC void sluice_transfer_ledger(const sluice_transfer *transfer,

@@ -21,10 +21,13 @@ static const struct {
     {0x0000EF53, MEDIUM_FILE, "ext4"},         {0x58465342, MEDIUM_FILE, "xfs"},
     {0x9123683E, MEDIUM_FILE, "btrfs"},        {0x01021994, MEDIUM_FILE, "tmpfs"},
     {0x858458F6, MEDIUM_FILE, "ramfs"},        {0xF2F52010, MEDIUM_FILE, "f2fs"},
-    {0x794C7630, MEDIUM_FILE, "overlay"},      {0x2FC12FC1, MEDIUM_FILE, "zfs"},
+    {0x794C7630, MEDIUM_REMOTE, "overlay"},    {0x2FC12FC1, MEDIUM_FILE, "zfs"},
     {0xCA451A4E, MEDIUM_FILE, "bcachefs"},     {0xE0F5E1E2, MEDIUM_FILE, "erofs"},
     {0x73717368, MEDIUM_FILE, "squashfs"},     {0x00009660, MEDIUM_FILE, "iso9660"},
     {0x00004D44, MEDIUM_FILE, "vfat"},         {0x2011BAB0, MEDIUM_FILE, "exfat"},
+    {0x7366746E, MEDIUM_FILE, "ntfs3"},        {0x15013346, MEDIUM_FILE, "udf"},
+    {0x3153464A, MEDIUM_FILE, "jfs"},          {0x00003434, MEDIUM_FILE, "nilfs2"},
+    {0x24051905, MEDIUM_FILE, "ubifs"},        {0x28CD3D45, MEDIUM_FILE, "cramfs"},
     {0x5346544E, MEDIUM_FILE, "ntfs"},         {0x958458F6, MEDIUM_FILE, "hugetlbfs"},
     {0x65735546, MEDIUM_REMOTE, "fuse"},       {0x00006969, MEDIUM_REMOTE, "nfs"},
     {0xFF534D42, MEDIUM_REMOTE, "cifs"},       {0xFE534D42, MEDIUM_REMOTE, "smb2"},
@@ -33,7 +36,8 @@ static const struct {
     {0x00009FA0, MEDIUM_PSEUDO, "procfs"},     {0x62656572, MEDIUM_PSEUDO, "sysfs"},
     {0x63677270, MEDIUM_PSEUDO, "cgroup2"},    {0x0027E0EB, MEDIUM_PSEUDO, "cgroup"},
     {0x64626720, MEDIUM_PSEUDO, "debugfs"},    {0x74726163, MEDIUM_PSEUDO, "tracefs"},
-    {0x73636673, MEDIUM_PSEUDO, "securityfs"},
+    {0x73636673, MEDIUM_PSEUDO, "securityfs"}, {0x62656570, MEDIUM_PSEUDO, "configfs"},
+    {0x6165676C, MEDIUM_PSEUDO, "pstore"},     {0xDE5E81E4, MEDIUM_PSEUDO, "efivarfs"},
 };
 
 /* Endpoints that are only a kind, by the name a user gives them. Socket families by the same names
@@ -66,8 +70,9 @@ static int describe_file(struct sluice_endpoint *endpoint)
 {
     uint64_t magic = 0;
 
+    /* What is not known to be local may wait for a machine or a process. */
     endpoint->kind = SLUICE_KIND_REGULAR;
-    endpoint->medium = MEDIUM_FILE;
+    endpoint->medium = MEDIUM_REMOTE;
     endpoint->name = "file";
     int error;
     do /* a file system in user space can be interrupted */
@@ -133,6 +138,9 @@ static void describe_char(struct sluice_endpoint *endpoint, dev_t device)
         endpoint->kind = SLUICE_KIND_TERMINAL;
         endpoint->medium = MEDIUM_TERMINAL;
         endpoint->name = "tty";
+        /* The master of a pseudo-terminal is a new one each time it is opened. */
+        endpoint->reopenable =
+            device != makedev(5, 2) && !(major(device) >= 128 && major(device) <= 135);
     }
 }
 
@@ -158,6 +166,7 @@ static int describe(struct sluice_endpoint *endpoint)
         endpoint->kind = SLUICE_KIND_PIPE;
         endpoint->medium = MEDIUM_PIPE;
         endpoint->name = "pipe";
+        endpoint->reopenable = true;
         return 0;
     case S_IFSOCK:
         return describe_socket(endpoint);
@@ -283,9 +292,10 @@ int sluice_endpoint_from_kind(sluice_context *context, const char *name, sluice_
     return keep(&model, ret);
 }
 
-int sluice_endpoint_from_directory(sluice_context *context, int directory, sluice_endpoint **ret)
+int sluice_endpoint_from_directory(sluice_context *context, int directory, int open_flags,
+                                   sluice_endpoint **ret)
 {
-    struct sluice_endpoint model = {.fd = directory, .flags = O_RDWR};
+    struct sluice_endpoint model = {.fd = directory, .flags = open_flags};
     struct stat status;
 
     (void)context;

@@ -37,7 +37,7 @@ enum medium {
 /* Regular files and block devices: these have an offset, and can be read again. */
 #define MEDIA_SEEKABLE (MEDIUM_FILE | MEDIUM_REMOTE | MEDIUM_DIRECT | MEDIUM_PSEUDO | MEDIUM_BLOCK)
 /* Those that never say EAGAIN and for which poll(2) means nothing. */
-#define MEDIA_ALWAYS_READY (MEDIA_SEEKABLE | MEDIUM_NULL | MEDIUM_ZERO)
+#define MEDIA_ALWAYS_READY ((MEDIA_SEEKABLE & ~MEDIUM_PSEUDO) | MEDIUM_NULL | MEDIUM_ZERO)
 #define MEDIA_SOCKETS      (MEDIUM_STREAM | MEDIUM_SOCKET | MEDIUM_MESSAGE)
 
 struct sluice_endpoint {
@@ -48,6 +48,7 @@ struct sluice_endpoint {
     const char *name;
     int flags;        /* F_GETFL */
     int family, type; /* sockets */
+    bool reopenable;  /* opening it again gives the same pipe or terminal, not another one */
     dev_t device;
     ino_t inode;
     uint64_t bytes;    /* regular: st_size; block: the device's */

@@ -317,6 +317,8 @@ static const struct rule {
 
     {METHOD(MMAP_WRITE), MEDIUM_PSEUDO, MEDIA_ALL, NULL, "source cannot be mapped"},
     {METHOD(MMAP_WRITE), ~MEDIA_MAPPABLE, MEDIA_ALL, NULL, "source cannot be mapped"},
+    {METHOD(MMAP_WRITE), ~MEDIUM_FILE, MEDIUM_PIPE, NULL,
+     "a page that is waited for would hold the sink's pipe"},
 };
 
 static const char *ruled_out(enum sluice_method method, const struct pair *pair)

@@ -155,10 +155,12 @@ int sluice_transfer_step(sluice_transfer *transfer, uint64_t budget, struct slui
 
     if (transfer->state != STATE_RUNNING)
         return over(transfer);
+    if (ret->size < sizeof ret->size)
+        return -EINVAL;
     transfer->may_wait = false;
     guard(transfer, &sigpipe);
     const int step = transfer_advance(transfer, budget, ret);
-    sigpipe_restore(&sigpipe, transfer->got_epipe);
+    sigpipe_restore(&sigpipe);
     return step;
 }
 
@@ -212,6 +214,9 @@ static int wait_now(struct sluice_transfer *transfer, const struct sluice_wait *
         return transfer_report(transfer);
     if (ready < 0)
         return transfer_stop(transfer, SLUICE_SIDE_SETUP, "poll", ready, NULL);
+    /* Notifications that are not ours to fetch: not to ask again at once, for ever. */
+    if (ready > 0 && fds[0].revents == POLLERR && wait->source_fd >= 0)
+        sys_sleep_until(sys_now() + 10000000);
     return 0;
 }
 
@@ -237,7 +242,7 @@ int sluice_transfer_run(sluice_transfer *transfer)
             break;
     if (options->flags & SLUICE_WITNESS)
         witness_end(&witness, &transfer->ledger);
-    sigpipe_restore(&sigpipe, transfer->got_epipe);
+    sigpipe_restore(&sigpipe);
     return step;
 }
 

@@ -18,6 +18,7 @@ static void untake_parked(struct sluice_transfer *transfer)
     if (parked == 0 || side_untake(&transfer->in, parked) < 0)
         return;
     transfer->taken = transfer->delivered;
+    transfer->ended = false; /* they are to be taken again */
     transfer->buffer.start = transfer->buffer.end = 0;
     if (transfer->pipe)
         pipe_kill(&transfer->context->pool, transfer->pipe);
@@ -64,8 +65,6 @@ int transfer_stop(struct sluice_transfer *transfer, enum sluice_side side, const
     }
     leave_method(transfer);
     untake_parked(transfer);
-    if (error == -EPIPE)
-        transfer->got_epipe = true;
     transfer->error = (struct sluice_error){
         .size = sizeof transfer->error,
         .error = error,
@@ -86,7 +85,7 @@ int transfer_finish(struct sluice_transfer *transfer)
 {
     const struct sluice_options *options = &transfer->options;
 
-    if (transfer->ended && source_truncated(transfer))
+    if (transfer->truncated || (transfer->ended && source_truncated(transfer)))
         return transfer_stop(transfer, SLUICE_SIDE_SOURCE, "read", -ENODATA, NULL);
     if ((options->flags & SLUICE_EXACT) && (options->flags & SLUICE_LENGTH) &&
         transfer->taken < options->length)
@@ -311,7 +310,7 @@ static int doubt_end(struct sluice_transfer *transfer, enum call call)
     struct side *in = &transfer->in;
     char byte;
 
-    if (in->endpoint->medium & (MEDIUM_PIPE | MEDIUM_STREAM | MEDIUM_SOCKET)) {
+    if (!(in->endpoint->medium & MEDIA_SEEKABLE)) {
         transfer->ended = true;
         return 0;
     }

@@ -35,8 +35,7 @@ void side_stop_waiting(struct side *side)
 {
     const struct sluice_endpoint *endpoint = side->endpoint;
 
-    if (side->never_waits || side->reopened >= 0 ||
-        !(endpoint->medium & (MEDIUM_PIPE | MEDIUM_TERMINAL | MEDIUM_CHAR)))
+    if (side->never_waits || side->reopened >= 0 || !endpoint->reopenable)
         return;
     const int access = side->which == SLUICE_SIDE_SOURCE ? O_RDONLY : O_WRONLY;
     const int fd = endpoint_reopen(endpoint, access | O_NONBLOCK | (endpoint->flags & O_APPEND));
@@ -44,6 +43,15 @@ void side_stop_waiting(struct side *side)
         return;
     side->fd = side->reopened = fd;
     side->never_waits = true;
+}
+
+/* A socket says POLLERR also for notifications that somebody else has not fetched (MSG_ZEROCOPY, time
+ * stamps): then a read would wait. */
+static bool error_queue_only(const struct side *side)
+{
+    char byte;
+    return side->which == SLUICE_SIDE_SOURCE && (side->endpoint->medium & MEDIA_SOCKETS) &&
+           sys_recv(side->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == -EAGAIN;
 }
 
 bool side_poll(struct side *side, uint64_t *polls)
@@ -59,7 +67,7 @@ bool side_poll(struct side *side, uint64_t *polls)
     } while (ready == -EINTR);
     /* POLLERR and POLLHUP are ready too: the call itself will say what is the matter. A poll that
      * failed is no readiness: who waits next will meet the same failure, and tell it. */
-    side->blocked = ready <= 0;
+    side->blocked = ready <= 0 || (poll.revents == POLLERR && error_queue_only(side));
     return !side->blocked;
 }
 
@@ -78,6 +86,8 @@ size_t side_bound(const struct side *side)
     case MEDIUM_TERMINAL:
     case MEDIUM_CHAR:
         return TERMINAL_SURE;
+    case MEDIUM_PSEUDO:
+        return SIZE_MAX; /* takes whole writes only */
     default:
         return SOCKET_SURE;
     }
@@ -100,13 +110,19 @@ int side_leave_direct(struct side *side)
     struct sluice_endpoint *endpoint = side->endpoint;
     if (endpoint->medium != MEDIUM_DIRECT || side->reopened >= 0)
         return -EINVAL;
-    int error = side_take_offset(side);
-    if (error < 0)
-        return error;
+    /* The private descriptor goes on from where this one stands, and in the end this one from where
+     * that stands. O_APPEND knows its place. */
+    const int64_t offset = sys_lseek(side->fd, 0, SEEK_CUR);
+    if (offset < 0)
+        return (int)offset;
     const int access = side->which == SLUICE_SIDE_SOURCE ? O_RDONLY : O_WRONLY;
-    const int fd = endpoint_reopen(endpoint, access);
+    const int fd = endpoint_reopen(endpoint, access | (endpoint->flags & O_APPEND));
     if (fd < 0)
         return fd;
+    if (sys_lseek(fd, offset, SEEK_SET) < 0) {
+        sys_close(fd);
+        return -EINVAL;
+    }
     side->fd = side->reopened = fd;
     side->left_direct = true;
     return 0;
@@ -126,9 +142,11 @@ int side_untake(struct side *side, uint64_t bytes)
 
 void side_finish(struct side *side)
 {
-    if (side->restore)
+    if (side->left_direct && !side->has_offset)
+        side->offset = sys_lseek(side->reopened, 0, SEEK_CUR);
+    if ((side->restore || (side->left_direct && !side->has_offset)) && side->offset >= 0)
         sys_lseek(side->endpoint->fd, side->offset, SEEK_SET);
-    side->restore = false;
+    side->restore = side->left_direct = false;
     if (side->reopened >= 0)
         sys_close(side->reopened);
     side->reopened = -1;

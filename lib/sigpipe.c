@@ -16,11 +16,11 @@ void sigpipe_block(struct sigpipe_guard *guard)
     guard->on = pthread_sigmask(SIG_BLOCK, &sigpipe, &guard->before) == 0;
 }
 
-void sigpipe_restore(struct sigpipe_guard *guard, bool raised)
+void sigpipe_restore(struct sigpipe_guard *guard)
 {
     if (!guard->on)
         return;
-    if (raised && !guard->was_pending) {
+    if (!guard->was_pending) {
         const int saved = errno;
         const struct timespec now = {0};
         sigset_t sigpipe;

@@ -16,7 +16,7 @@ struct sigpipe_guard {
 };
 
 void sigpipe_block(struct sigpipe_guard *guard);
-/* raised: an EPIPE was seen since. */
-void sigpipe_restore(struct sigpipe_guard *guard, bool raised);
+/* A call that moved a part may have raised it too: so it is taken back whatever was seen. */
+void sigpipe_restore(struct sigpipe_guard *guard);
 
 #endif

@@ -27,7 +27,9 @@ static uint64_t left_to_take(const struct sluice_transfer *transfer)
         return 0;
     if (!(transfer->options.flags & SLUICE_LENGTH))
         return UINT64_MAX;
-    return transfer->options.length - transfer->taken;
+    /* A message is taken whole, also if it reaches beyond. */
+    return transfer->taken < transfer->options.length ? transfer->options.length - transfer->taken
+                                                      : 0;
 }
 
 /* After a fallback older bytes may still be in the pipe while the method now fills memory: newer
@@ -55,7 +57,7 @@ static bool can_take(struct sluice_transfer *transfer)
  * references on loopback and a minute for a slow peer. */
 static void stretch_chunk(struct sluice_transfer *transfer, uint64_t nanoseconds)
 {
-    enum { SHORT = 20000000, LONG = 80000000, LEAST = 1 << 16, MOST = 1 << 30 };
+    enum { SHORT = 20000000, LONG = 80000000, LEAST = 1 << 16, MOST = 64 << 20 };
 
     if (nanoseconds < SHORT && transfer->chunk < MOST)
         transfer->chunk *= 2;
@@ -87,6 +89,11 @@ static size_t next_want(struct sluice_transfer *transfer, uint64_t *deadline)
 
     if (want > left)
         want = left;
+    /* No more than there is: before Linux 6.5 sendfile took that for more to come, and held the last
+     * piece back (MSG_MORE). */
+    if (transfer->expected != UINT64_MAX && transfer->taken < transfer->expected &&
+        want > transfer->expected - transfer->taken)
+        want = transfer->expected - transfer->taken;
     if (want > transfer->allowance)
         want = transfer->allowance;
     if (transfer->rate.limit) {
@@ -94,7 +101,7 @@ static size_t next_want(struct sluice_transfer *transfer, uint64_t *deadline)
         if (want > allowed)
             want = allowed;
     }
-    if (!transfer->method->fill && !transfer->may_wait && want > side_bound(&transfer->out))
+    if (transfer->method->bounded && !transfer->may_wait && want > side_bound(&transfer->out))
         want = side_bound(&transfer->out);
     return (size_t)want;
 }
@@ -107,15 +114,25 @@ static struct move take(struct sluice_transfer *transfer, size_t want)
 
 /* ---- waiting ---- */
 
-static bool sink_has_left(struct sluice_transfer *transfer)
+/* Why the sink will never take anything again: a negative errno, or 0. A pipe says POLLERR when its
+ * last reader leaves; a socket also for notifications, so it is asked for its error. */
+static int sink_has_left(struct sluice_transfer *transfer)
 {
     struct pollfd poll = {.fd = transfer->out.fd};
     const struct timespec now = {0};
+    int error = 0;
 
     if (!transfer->watched_hup)
-        return false;
+        return 0;
     transfer->ledger.polls++;
-    return sys_poll(&poll, 1, &now) > 0 && (poll.revents & (POLLERR | POLLHUP));
+    if (sys_poll(&poll, 1, &now) <= 0)
+        return 0;
+    if (transfer->out.endpoint->medium == MEDIUM_PIPE)
+        return poll.revents & (POLLERR | POLLHUP) ? -EPIPE : 0;
+    if ((poll.revents & POLLERR) &&
+        sys_getsockopt(transfer->out.fd, SOL_SOCKET, SO_ERROR, &error) >= 0 && error != 0)
+        return -error;
+    return poll.revents & POLLHUP ? -EPIPE : 0;
 }
 
 /* Fills in what is waited for; or finds that there is nothing more to wait for. */
@@ -127,8 +144,9 @@ static int wait_for(struct sluice_transfer *transfer, uint64_t deadline, struct 
         source && !out->blocked && (out->endpoint->medium & (MEDIUM_PIPE | MEDIA_SOCKETS));
     struct sluice_wait wait = {.source_fd = -1, .sink_fd = -1, .deadline = deadline};
 
-    if (hup && sink_has_left(transfer))
-        return transfer_stop(transfer, SLUICE_SIDE_SINK, "poll", -EPIPE, "its reader has left");
+    const int left = hup ? sink_has_left(transfer) : 0;
+    if (left < 0)
+        return transfer_stop(transfer, SLUICE_SIDE_SINK, "poll", left, "its reader has left");
     transfer->watched_hup = hup;
     if (source) {
         wait.mask |= SLUICE_WAIT_SOURCE_IN;
@@ -144,7 +162,9 @@ static int wait_for(struct sluice_transfer *transfer, uint64_t deadline, struct 
         wait.sink_fd = out->fd;
     }
     if (transfer->options.idle_timeout && (source || out->blocked)) {
-        const uint64_t idle = transfer->last_moved + transfer->options.idle_timeout;
+        uint64_t idle;
+        if (__builtin_add_overflow(transfer->last_moved, transfer->options.idle_timeout, &idle))
+            idle = UINT64_MAX;
         if (sys_now() >= idle)
             return transfer_stop(transfer, out->blocked ? SLUICE_SIDE_SINK : SLUICE_SIDE_SOURCE,
                                  "wait", -ETIMEDOUT, "no byte has moved for the idle timeout");

@@ -51,8 +51,7 @@ struct sluice_transfer {
     bool may_wait;    /* calls may wait inside the kernel: nothing else has to be watched */
     bool prepared;    /* for steps that never wait: blocking descriptors were looked after */
     bool watched_hup; /* the last wait watched the sink's hang-up, and nothing has moved since */
-    bool got_epipe;
-    bool truncated; /* mmap-write saw the source end inside what it had written */
+    bool truncated;   /* mmap-write saw the source end inside what it had written */
     enum state state;
 
     struct rate rate;

@@ -22,6 +22,7 @@ struct move {
 struct method {
     enum sluice_method id;
     uint32_t chunk; /* most bytes a call is asked to move */
+    bool bounded;   /* pump() could wait on a blocking sink for more than surely fits */
     bool elastic;   /* a call takes any number: the chunk follows the time that a call takes */
 
     /* Source to parking place, `want` bytes at most; called only if the place has room. */

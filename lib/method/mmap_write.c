@@ -47,7 +47,7 @@ static int window_open(struct sluice_transfer *transfer, struct move *move)
         return error;
     sys_madvise(window->address, length, MADV_SEQUENTIAL);
     *window = (struct window){window->address, length, begin, end};
-    ledger_moved(&transfer->ledger, CALL_MAP, 0);
+    transfer_row(transfer, CALL_MAP)->calls++;
     return 1;
 }
 
@@ -97,9 +97,8 @@ static struct move mmap_pump(struct sluice_transfer *transfer, size_t want)
         memory_write(transfer, (char *)window->address + (in->offset - window->begin), length);
     if (move.value > 0) {
         in->offset += move.value;
-        transfer->ledger.row[CALL_MAP].bytes += (uint64_t)move.value;
-        if (in->offset == window->end && truncated(transfer, window->end))
-            transfer->truncated = true;
+        transfer_row(transfer, CALL_MAP)->bytes += (uint64_t)move.value;
+        transfer->truncated |= truncated(transfer, in->offset);
     }
     return move;
 }

@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 
 #include "../sys.h"
 #include "../transfer.h"
@@ -28,12 +29,11 @@ static int buffer_get(struct sluice_transfer *transfer)
 
     if (buffer->bytes)
         return 0;
-    if (transfer->in.endpoint->medium == MEDIUM_MESSAGE)
-        size = MESSAGE_SIZE;
-    /* One byte more than expected: a read that comes back short is the end, seen in one call less
-     * on a file that has not grown. */
+    /* Fresh memory is dear: a page fault a page. */
     while (size > ALIGNMENT && size / 2 > transfer->expected)
         size /= 2;
+    if (transfer->in.endpoint->medium == MEDIUM_MESSAGE)
+        size = MESSAGE_SIZE;
     void *bytes = NULL;
     if (posix_memalign(&bytes, ALIGNMENT, size) != 0)
         return -ENOMEM;
@@ -51,8 +51,8 @@ static ssize_t read_message(struct side *in, struct buffer *buffer, int flags)
     return value;
 }
 
-/* A seqpacket socket says 0 for an empty packet and for the end alike; the end has hung up.
- * Returns 1 at the end, 0 for an empty message, or a negative errno. */
+/* A seqpacket socket says 0 for an empty packet and for the end alike. At the end the peer has hung
+ * up, and nothing is queued. Returns 1 at the end, 0 for an empty message, or a negative errno. */
 static int message_end(struct side *in)
 {
     struct pollfd poll = {.fd = in->fd, .events = POLLRDHUP};
@@ -64,7 +64,11 @@ static int message_end(struct side *in)
     do
         ready = sys_poll(&poll, 1, &now);
     while (ready == -EINTR);
-    return ready > 0 ? (poll.revents & (POLLRDHUP | POLLHUP)) != 0 : ready;
+    if (ready <= 0 || !(poll.revents & (POLLRDHUP | POLLHUP)))
+        return ready < 0 ? ready : 0;
+    int queued = 0;
+    const int error = sys_ioctl(in->fd, FIONREAD, &queued);
+    return error < 0 ? error : queued == 0;
 }
 
 static struct move fill_message(struct sluice_transfer *transfer, int flags)

@@ -14,6 +14,7 @@ static struct move sendfile_pump(struct sluice_transfer *transfer, size_t want)
 const struct method method_sendfile = {
     .id = SLUICE_METHOD_SENDFILE,
     .chunk = 4 << 20,
+    .bounded = true,
     .elastic = true,
     .pump = sendfile_pump,
 };

@@ -102,5 +102,6 @@ const struct method method_splice = {
 const struct method method_splice_straight = {
     .id = SLUICE_METHOD_SPLICE,
     .chunk = 1 << 20,
+    .bounded = true,
     .pump = splice_pump,
 };
