@@ -29,8 +29,7 @@ struct address {
     uint64_t connect_timeout; /* nanoseconds, 0: the kernel's */
 };
 
-/* Returns 0, or -EINVAL with the reason in `why`. Frees nothing of `ret` on failure: it is empty.
- * */
+/* Returns 0, or -EINVAL with the reason in `why`. Frees nothing of `ret` on failure: it is empty. */
 int address_parse(const char *text, struct address *ret, char *why, size_t why_size);
 void address_free(struct address *address);
 
@@ -39,8 +38,7 @@ bool address_is_kind(const struct address *address);
 bool address_is_socket(const struct address *address);
 
 /* Connects, or listens and takes one peer. `name` receives who the peer is, for messages. Returns a
- * descriptor or a negative errno; `operation` then says which call it was. -EINTR: a signal came.
- * */
+ * descriptor or a negative errno; `operation` then says which call it was. -EINTR: a signal came. */
 int address_connect(const struct address *address, char *name, size_t name_size,
                     const char **operation);
 

@@ -32,7 +32,6 @@ struct copy {
     sluice_endpoint *source, *sink;
     sluice_transfer *transfer;
     char source_name[NAME_SIZE], sink_name[NAME_SIZE];
-    int source_fd, sink_fd; /* -1: not open, or owned by the endpoint */
     bool sink_is_file;
     struct sink_file file;
     struct salvage salvage;
@@ -81,7 +80,9 @@ static enum status cannot(struct copy *copy, enum sluice_side side, const char *
                                                     : address_failure(error);
     if (stopped) {
         copy->report.errno_words = "stopped by a signal";
-        message("stopped by SIG%s before anything was moved", sigabbrev_np(signals_caught()));
+        message("stopped by SIG%s %s", sigabbrev_np(signals_caught()),
+                copy->moved ? "after the transfer, before its end was seen to"
+                            : "before anything was moved");
         return STATUS_FAILED;
     }
     message("cannot %s '%s': %s", operation, name, copy->report.errno_words);
@@ -255,8 +256,14 @@ static uint64_t expected_size(const struct copy *copy)
     if (copy->options.size != UINT64_MAX)
         return copy->options.size;
     sluice_endpoint_describe(copy->source, &info);
-    if (info.seekable && info.bytes > 0)
-        left = info.bytes > options->source_offset ? info.bytes - options->source_offset : 0;
+    if (info.seekable && info.bytes > 0) {
+        uint64_t from = options->source_offset;
+        if (!(options->flags & SLUICE_SOURCE_OFFSET)) {
+            const off_t at = lseek(info.fd, 0, SEEK_CUR);
+            from = at > 0 ? (uint64_t)at : 0;
+        }
+        left = info.bytes > from ? info.bytes - from : 0;
+    }
     if ((options->flags & SLUICE_LENGTH) && options->length < left)
         left = options->length;
     return left;
@@ -281,8 +288,7 @@ static enum status explain_before(const struct copy *copy)
     return STATUS_DONE;
 }
 
-/* The source's size is known, and it ends before what was asked for: refused before a byte moves.
- * */
+/* The source's size is known, and it ends before what was asked for: refused before a byte moves. */
 static enum status check_length(struct copy *copy)
 {
     const struct sluice_options *options = &copy->options.library;
@@ -402,11 +408,15 @@ static enum status make_transfer(struct copy *copy)
                "measured");
     if (status == STATUS_DONE && copy->options.salvage) {
         error = salvage_open(&copy->salvage, copy->options.salvage, options->pipe_size);
-        if (error == 0 && copy->sink_is_file && salvage_is(&copy->salvage, copy->file.path))
-            error = -EALREADY;
+        if (error == 0 && copy->sink_is_file && salvage_is(&copy->salvage, copy->file.path)) {
+            message("'%s' cannot be both the sink and the salvage file", copy->options.salvage);
+            return STATUS_USAGE;
+        }
         if (error < 0)
             return cannot(copy, SLUICE_SIDE_SETUP, "create", copy->options.salvage, error);
     }
+    if (status == STATUS_DONE && signals_caught())
+        return cannot(copy, SLUICE_SIDE_SETUP, "begin", copy->sink_name, -EINTR);
     if (status == STATUS_DONE && copy->sink_is_file) {
         error = sink_file_begin(&copy->file);
         if (error < 0)
@@ -596,8 +606,11 @@ static enum status finish(struct copy *copy)
 /* The sink's close has the last word, and the ledger is to know it. */
 static enum status close_sink(struct copy *copy, enum status status)
 {
+    if (!copy->moved) { /* it was never run: it is to end before what it stands on */
+        sluice_transfer_discard(copy->transfer);
+        copy->transfer = NULL;
+    }
     const int error = sluice_endpoint_free(copy->sink);
-
     copy->sink = NULL;
     return error < 0 && status == STATUS_DONE
                ? cannot(copy, SLUICE_SIDE_SINK, "close", copy->sink_name, error)
@@ -669,7 +682,7 @@ static enum status prepare(struct copy *copy)
 
 int command_copy(int argc, char **argv)
 {
-    struct copy copy = {.source_fd = -1, .sink_fd = -1, .salvage.fd = -1};
+    struct copy copy = {.salvage.fd = -1};
     const int parsed = copy_options_parse("copy", argc, argv, &copy.options);
 
     if (parsed != STATUS_DONE) {

@@ -23,7 +23,7 @@ static int drop_input(int fd)
 {
     static char dropped[16384];
 
-    for (;;) {
+    for (int pieces = 0; pieces < 64; pieces++) { /* then the time and the signals are looked at */
         const ssize_t value = recv(fd, dropped, sizeof dropped, MSG_DONTWAIT);
         if (value == 0)
             return 1;
@@ -32,6 +32,7 @@ static int drop_input(int fd)
         if (value < 0 && errno != EINTR)
             return -errno;
     }
+    return 0;
 }
 
 int end_stream(int fd, uint64_t linger, uint64_t *ret_unsent)

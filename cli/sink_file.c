@@ -75,13 +75,17 @@ static int open_unseen(struct sink_file *sink, const char **operation)
     return error;
 }
 
-/* The new file gets the mode, and where that is permitted the owner, of the one that it replaces.
- * */
+/* The new file gets the mode, and where that is permitted the owner, of the one that it replaces. */
 static int take_attributes(const struct sink_file *sink, const struct stat *status)
 {
-    if (fchown(sink->fd, status->st_uid, status->st_gid) < 0 && errno != EPERM)
-        return -errno;
-    return fchmod(sink->fd, status->st_mode & 07777) < 0 ? -errno : 0;
+    mode_t mode = status->st_mode & 07777;
+
+    if (fchown(sink->fd, status->st_uid, status->st_gid) < 0) {
+        if (errno != EPERM)
+            return -errno;
+        mode &= (mode_t) ~(S_ISUID | S_ISGID); /* of another owner: they would mean somebody else */
+    }
+    return fchmod(sink->fd, mode) < 0 ? -errno : 0;
 }
 
 static int open_existing(const struct sink_request *request, struct sink_file *sink,

@@ -308,9 +308,9 @@ struct sluice_candidate {
     enum sluice_method method;
     unsigned copies; /* copies per byte, summed over the legs */
     unsigned legs;
-    struct sluice_leg leg[SLUICE_MAX_LEGS];
     const char *ruled_out; /* why not: static; NULL if it can serve the pair */
     const char *why;       /* why it stands where it stands: static; NULL if ruled out */
+    struct sluice_leg leg[SLUICE_MAX_LEGS];
 };
 
 /*
@@ -439,11 +439,11 @@ SLUICE_PUBLIC uint64_t sluice_transfer_discard(sluice_transfer *transfer);
 struct sluice_row {
     size_t size;
     enum sluice_method method;
-    struct sluice_leg leg;
     uint64_t bytes;
     uint64_t calls;       /* that moved bytes or met the end */
     uint64_t eagain;      /* that found nothing to do */
     uint64_t nanoseconds; /* in these calls, with SLUICE_TIME_CALLS */
+    struct sluice_leg leg;
 };
 
 struct sluice_fallback {

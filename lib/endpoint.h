@@ -59,8 +59,7 @@ struct sluice_endpoint {
  * Returns 0 or what fcntl(2) returned. */
 int endpoint_refresh(struct sluice_endpoint *endpoint);
 
-/* The size now: regular, fstat; block, the device's; 0 where there is none. 0 or a negative errno.
- * */
+/* The size now: regular, fstat; block, the device's; 0 where there is none. 0 or a negative errno. */
 int endpoint_size(const struct sluice_endpoint *endpoint, uint64_t *ret);
 
 /* Opens the same file again through /proc/self/fd, with other flags: a private open file

@@ -14,17 +14,6 @@ struct ledger {
     uint64_t pipe_asked, pipe_got;
 };
 
-static inline void ledger_moved(struct ledger *ledger, enum call call, uint64_t bytes)
-{
-    ledger->row[call].bytes += bytes;
-    ledger->row[call].calls++;
-}
-
-static inline void ledger_eagain(struct ledger *ledger, enum call call)
-{
-    ledger->row[call].eagain++;
-}
-
 /* Beyond the room there is (a method is left once at most) the last one stays. */
 void ledger_fell_back(struct ledger *ledger, const struct sluice_fallback *fallback);
 

@@ -249,8 +249,6 @@ static bool may_cross_devices(const struct pair *pair)
            name_among(pair->source->name, names, COUNT(names));
 }
 
-/* File systems where copy_file_range moves no byte: it shares extents, or the server copies. */
-
 static bool across_file_systems(const struct pair *pair)
 {
     const bool known = pair->source->device && pair->sink->device;
@@ -350,6 +348,12 @@ static const char *ruled_out_by_policy(const struct sluice_candidate *candidate,
 
 /* By measurement (docs/benchmarks.md): CPU per byte, then throughput. The first row that has the
  * pair, whose bound is not exceeded and whose test is true, is taken. */
+/* clang-format off */
+#define COPY_RANGE SLUICE_METHOD_COPY_RANGE
+#define SENDFILE SLUICE_METHOD_SENDFILE
+#define SPLICE SLUICE_METHOD_SPLICE
+#define MMAP_WRITE SLUICE_METHOD_MMAP_WRITE
+#define READ_WRITE SLUICE_METHOD_READ_WRITE
 static const struct order {
     int source, sink;
     uint64_t at_most; /* bytes to be moved, where known; 0: any number */
@@ -358,83 +362,46 @@ static const struct order {
     const char *why;
 } orders[] = {
     /* One call, no pipe to be made, and no fresh memory that page faults make dear. */
-    {FILES,
-     MEDIUM_PIPE | MEDIUM_NULL | MEDIUM_ZERO,
-     65536,
-     NULL,
-     {SLUICE_METHOD_SENDFILE, SLUICE_METHOD_SPLICE, SLUICE_METHOD_READ_WRITE,
-      SLUICE_METHOD_MMAP_WRITE},
+    {FILES, MEDIUM_PIPE | MEDIUM_NULL | MEDIUM_ZERO, 65536, NULL,
+     {SENDFILE, SPLICE, READ_WRITE, MMAP_WRITE},
      "so little is moved soonest by one call"},
-    {MEDIA_ALL,
-     MEDIA_ALL,
-     4096,
-     NULL,
-     {SLUICE_METHOD_READ_WRITE, SLUICE_METHOD_SENDFILE, SLUICE_METHOD_SPLICE,
-      SLUICE_METHOD_COPY_RANGE, SLUICE_METHOD_MMAP_WRITE},
+    {MEDIA_ALL, MEDIA_ALL, 4096, NULL,
+     {READ_WRITE, SENDFILE, SPLICE, COPY_RANGE, MMAP_WRITE},
      "so little is moved soonest by one read and one write"},
-    {FILES,
-     FILES,
-     0,
-     may_share,
-     {SLUICE_METHOD_COPY_RANGE, SLUICE_METHOD_SPLICE, SLUICE_METHOD_MMAP_WRITE,
-      SLUICE_METHOD_SENDFILE, SLUICE_METHOD_READ_WRITE},
+    {FILES, FILES, 0, may_share,
+     {COPY_RANGE, SPLICE, MMAP_WRITE, SENDFILE, READ_WRITE},
      "this file system can share extents, or copy at the server"},
-    {FILES,
-     FILES,
-     131072,
-     NULL,
-     {SLUICE_METHOD_SENDFILE, SLUICE_METHOD_SPLICE, SLUICE_METHOD_COPY_RANGE,
-      SLUICE_METHOD_READ_WRITE, SLUICE_METHOD_MMAP_WRITE},
+    {FILES, FILES, 131072, NULL,
+     {SENDFILE, SPLICE, COPY_RANGE, READ_WRITE, MMAP_WRITE},
      "so little is moved soonest by one call"},
-    {FILES,
-     MEDIUM_STREAM | MEDIUM_SOCKET,
-     0,
-     NULL,
-     {SLUICE_METHOD_SENDFILE, SLUICE_METHOD_SPLICE, SLUICE_METHOD_MMAP_WRITE,
-      SLUICE_METHOD_READ_WRITE},
+    {FILES, MEDIUM_STREAM | MEDIUM_SOCKET, 0, NULL,
+     {SENDFILE, SPLICE, MMAP_WRITE, READ_WRITE},
      "fewest copies; half of splice's calls"},
-    {FILES,
-     MEDIUM_PIPE,
-     0,
-     NULL,
-     {SLUICE_METHOD_SPLICE, SLUICE_METHOD_SENDFILE, SLUICE_METHOD_READ_WRITE,
-      SLUICE_METHOD_MMAP_WRITE},
+    {FILES, MEDIUM_PIPE, 0, NULL,
+     {SPLICE, SENDFILE, READ_WRITE, MMAP_WRITE},
      "fewest copies; and it never waits holding the sink's pipe"},
-    {FILES,
-     FILES,
-     0,
-     NULL,
-     {SLUICE_METHOD_SPLICE, SLUICE_METHOD_MMAP_WRITE, SLUICE_METHOD_SENDFILE,
-      SLUICE_METHOD_COPY_RANGE, SLUICE_METHOD_READ_WRITE},
+    {FILES, FILES, 0, NULL,
+     {SPLICE, MMAP_WRITE, SENDFILE, COPY_RANGE, READ_WRITE},
      "one copy, in the largest pieces: copy_file_range and sendfile go by 64 KiB inside"},
-    {MEDIUM_PIPE | MEDIUM_STREAM,
-     MEDIA_ALL,
-     0,
-     NULL,
-     {SLUICE_METHOD_SPLICE, SLUICE_METHOD_READ_WRITE},
+    {MEDIUM_PIPE | MEDIUM_STREAM, MEDIA_ALL, 0, NULL,
+     {SPLICE, READ_WRITE},
      "fewest copies"},
-    {FILES,
-     MEDIUM_NULL | MEDIUM_ZERO,
-     0,
-     NULL,
-     {SLUICE_METHOD_MMAP_WRITE, SLUICE_METHOD_SPLICE, SLUICE_METHOD_SENDFILE,
-      SLUICE_METHOD_READ_WRITE},
+    {FILES, MEDIUM_NULL | MEDIUM_ZERO, 0, NULL,
+     {MMAP_WRITE, SPLICE, SENDFILE, READ_WRITE},
      "the sink looks at no byte, so none is even mapped"},
-    {FILES,
-     MEDIA_ALL,
-     0,
-     NULL,
-     {SLUICE_METHOD_SENDFILE, SLUICE_METHOD_SPLICE, SLUICE_METHOD_MMAP_WRITE,
-      SLUICE_METHOD_READ_WRITE},
+    {FILES, MEDIA_ALL, 0, NULL,
+     {SENDFILE, SPLICE, MMAP_WRITE, READ_WRITE},
      "fewest copies"},
-    {MEDIA_ALL,
-     MEDIA_ALL,
-     0,
-     NULL,
-     {SLUICE_METHOD_READ_WRITE, SLUICE_METHOD_SENDFILE, SLUICE_METHOD_SPLICE,
-      SLUICE_METHOD_MMAP_WRITE, SLUICE_METHOD_COPY_RANGE},
+    {MEDIA_ALL, MEDIA_ALL, 0, NULL,
+     {READ_WRITE, SENDFILE, SPLICE, MMAP_WRITE, COPY_RANGE},
      "no method has fewer copies and fewer calls"},
 };
+#undef COPY_RANGE
+#undef SENDFILE
+#undef SPLICE
+#undef MMAP_WRITE
+#undef READ_WRITE
+/* clang-format on */
 
 static const struct order *order_of(const struct pair *pair, uint64_t expected)
 {

@@ -75,13 +75,13 @@ static int check_pair(struct sluice_endpoint *source, struct sluice_endpoint *si
     if (error >= 0 && endpoint_same(source, sink))
         return refuse(ret, -EINVAL, SLUICE_SIDE_SETUP, "compare",
                       "source and sink are the same file");
-    if (error >= 0)
-        error = endpoint_size(source, &source->bytes);
-    return error;
+    if (error < 0)
+        return error;
+    error = endpoint_size(source, &source->bytes);
+    return error < 0 ? refuse(ret, error, SLUICE_SIDE_SOURCE, "fstat", NULL) : 0;
 }
 
-/* No method is left: because one was named, because of the requirement, or because there is none.
- * */
+/* No method is left: because one was named, because of the requirement, or because there is none. */
 static int refuse_plan(const struct sluice_plan *plan, const struct sluice_options *options,
                        struct sluice_error *ret)
 {
@@ -173,7 +173,7 @@ static bool ready_soon(struct sluice_transfer *transfer, struct pollfd *fds, nfd
     const struct timespec at_once = {0};
     const int media = (int)transfer->in.endpoint->medium | (int)transfer->out.endpoint->medium;
 
-    if (!transfer->may_wait || !(media & MEDIUM_PIPE))
+    if (count == 0 || !transfer->may_wait || !(media & MEDIUM_PIPE))
         return false;
     const uint64_t until = sys_now() + MOMENT;
     do {
@@ -185,8 +185,7 @@ static bool ready_soon(struct sluice_transfer *transfer, struct pollfd *fds, nfd
     return false;
 }
 
-/* Waits for what `wait` says. An interruption is no error: the caller looks around and comes back.
- * */
+/* Waits for what `wait` says. An interruption is no error: the caller looks around and comes back. */
 static int wait_now(struct sluice_transfer *transfer, const struct sluice_wait *wait)
 {
     const struct sluice_cancel *cancel = transfer->options.cancel;

@@ -38,20 +38,22 @@ void side_stop_waiting(struct side *side)
     if (side->never_waits || side->reopened >= 0 || !endpoint->reopenable)
         return;
     const int access = side->which == SLUICE_SIDE_SOURCE ? O_RDONLY : O_WRONLY;
-    const int fd = endpoint_reopen(endpoint, access | O_NONBLOCK | (endpoint->flags & O_APPEND));
+    const int fd =
+        endpoint_reopen(endpoint, access | O_NONBLOCK |
+                                      (endpoint->flags & (O_APPEND | O_DIRECT))); /* packets too */
     if (fd < 0)
         return;
     side->fd = side->reopened = fd;
     side->never_waits = true;
 }
 
-/* A socket says POLLERR also for notifications that somebody else has not fetched (MSG_ZEROCOPY, time
- * stamps): then a read would wait. */
-static bool error_queue_only(const struct side *side)
+/* A stream socket says POLLERR alone for notifications that somebody else has not fetched
+ * (MSG_ZEROCOPY, time stamps): then a read would wait. With an error of its own it is shut down too,
+ * and says so. */
+static bool error_queue_only(const struct side *side, short events)
 {
-    char byte;
-    return side->which == SLUICE_SIDE_SOURCE && (side->endpoint->medium & MEDIA_SOCKETS) &&
-           sys_recv(side->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == -EAGAIN;
+    return events == POLLERR && side->which == SLUICE_SIDE_SOURCE &&
+           side->endpoint->kind == SLUICE_KIND_STREAM;
 }
 
 bool side_poll(struct side *side, uint64_t *polls)
@@ -67,7 +69,7 @@ bool side_poll(struct side *side, uint64_t *polls)
     } while (ready == -EINTR);
     /* POLLERR and POLLHUP are ready too: the call itself will say what is the matter. A poll that
      * failed is no readiness: who waits next will meet the same failure, and tell it. */
-    side->blocked = ready <= 0 || (poll.revents == POLLERR && error_queue_only(side));
+    side->blocked = ready <= 0 || error_queue_only(side, poll.revents);
     return !side->blocked;
 }
 
@@ -108,7 +110,8 @@ int side_take_offset(struct side *side)
 int side_leave_direct(struct side *side)
 {
     struct sluice_endpoint *endpoint = side->endpoint;
-    if (endpoint->medium != MEDIUM_DIRECT || side->reopened >= 0)
+    if (!(endpoint->flags & O_DIRECT) || !(endpoint->medium & MEDIA_SEEKABLE) ||
+        side->reopened >= 0)
         return -EINVAL;
     /* The private descriptor goes on from where this one stands, and in the end this one from where
      * that stands. O_APPEND knows its place. */

@@ -100,6 +100,8 @@ static size_t next_want(struct sluice_transfer *transfer, uint64_t *deadline)
         const uint64_t allowed = rate_allow(&transfer->rate, want, sys_now(), deadline);
         if (want > allowed)
             want = allowed;
+        if (allowed == 0)
+            transfer->last_moved = sys_now(); /* we wait by our own choice: nobody is idle */
     }
     if (transfer->method->bounded && !transfer->may_wait && want > side_bound(&transfer->out))
         want = side_bound(&transfer->out);

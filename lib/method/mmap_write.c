@@ -38,9 +38,7 @@ static int window_open(struct sluice_transfer *transfer, struct move *move)
     if (error < 0 || (uint64_t)position >= size)
         return error;
     const int64_t begin = position - position % page;
-    int64_t end = begin + WINDOW;
-    if ((uint64_t)end > size)
-        end = (int64_t)size;
+    const int64_t end = (int64_t)size - begin > WINDOW ? begin + WINDOW : (int64_t)size;
     const size_t length = (size_t)(end - begin);
     error = sys_mmap(length, PROT_READ, MAP_SHARED, transfer->in.fd, begin, &window->address);
     if (error < 0)
@@ -51,8 +49,7 @@ static int window_open(struct sluice_transfer *transfer, struct move *move)
     return 1;
 }
 
-/* A file that now ends inside what was just written: the bytes beyond were zeros, not the file's.
- * */
+/* A file that now ends inside what was just written: the bytes beyond were zeros, not the file's. */
 static bool truncated(const struct sluice_transfer *transfer, int64_t written_to)
 {
     uint64_t size;

@@ -30,6 +30,8 @@ for method in ("auto",) + METHODS:
     check(subprocess.run(["cmp", path, out]).returncode == 0, f"{method}: the files differ")
     os.unlink(out)
     # From beyond 4 GiB, to beyond 4 GiB.
+    if method == "sendfile":  # it has no offset of the sink
+        continue
     copy(*extra, "--offset", f"source={4 * GIB + 70}", "--offset", f"sink={4 * GIB + 1}",
          "--length", "20", path, out).expect(0)
     with open(out, "rb") as f:

@@ -26,7 +26,7 @@ static struct report {
     enum sluice_method method;
     bool has_failed; /* the current case */
     char description[400];
-} *report;
+} * report;
 
 /* In the child: cases left out because they were run before, and the current one. */
 static unsigned skip, number;
@@ -141,8 +141,7 @@ void cases_print(const char *title)
     printf("%s, cases by method:", title);
     for (int method = 0; method < SLUICE_METHOD_COUNT; method++) {
         if (report->cases[method])
-            printf(" %s %u", sluice_method_name((enum sluice_method)method),
-                   report->cases[method]);
+            printf(" %s %u", sluice_method_name((enum sluice_method)method), report->cases[method]);
         if (report->failures[method])
             printf(" (%u failed)", report->failures[method]);
         cases += report->cases[method];

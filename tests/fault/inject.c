@@ -38,13 +38,13 @@ static unsigned chance; /* one in so many; 0: none */
 static uint64_t chance_seed;
 static bool on, paused;
 
-#define IN_KERNEL (POINT(SPLICE_IN) | POINT(SPLICE_OUT) | POINT(SPLICE) | POINT(SENDFILE) | \
-                   POINT(COPY_RANGE))
+#define IN_KERNEL                                                                                  \
+    (POINT(SPLICE_IN) | POINT(SPLICE_OUT) | POINT(SPLICE) | POINT(SENDFILE) | POINT(COPY_RANGE))
 #define FROM_SOURCE (POINT(SPLICE_IN) | POINT(READ) | POINT(RECV) | POINT(RECVMSG))
-#define TO_SINK (POINT(SPLICE_OUT) | POINT(WRITE) | POINT(SEND) | POINT(WRITE_MAPPED) | \
-                 POINT(SEND_MAPPED))
+#define TO_SINK                                                                                    \
+    (POINT(SPLICE_OUT) | POINT(WRITE) | POINT(SEND) | POINT(WRITE_MAPPED) | POINT(SEND_MAPPED))
 #define FROM_SOURCE_TO_SINK (POINT(SPLICE) | POINT(SENDFILE) | POINT(COPY_RANGE))
-#define MOVING (FROM_SOURCE | TO_SINK | FROM_SOURCE_TO_SINK)
+#define MOVING              (FROM_SOURCE | TO_SINK | FROM_SOURCE_TO_SINK)
 /* A message cannot be cut: what is beyond the cut would be lost, or become two. */
 #define CAN_BE_CUT (MOVING & ~POINT(RECVMSG))
 
@@ -72,11 +72,11 @@ void inject_at_random(uint64_t seed, unsigned rarity)
 enum role { NOBODY = 0, SOURCE, SINK, PRIVATE_PIPE, OTHER_OF_OURS };
 
 #define MOST_DESCRIPTORS 1024
-#define MOST_MAPPINGS 4
+#define MOST_MAPPINGS    4
 
 static enum role roles[MOST_DESCRIPTORS];
-static bool sink_breaks;    /* a pipe or socket: EPIPE comes with a signal */
-static bool sink_messages;  /* what is sent cannot be cut */
+static bool sink_breaks;   /* a pipe or socket: EPIPE comes with a signal */
+static bool sink_messages; /* what is sent cannot be cut */
 static struct mapping {
     char *begin, *end;
 } mappings[MOST_MAPPINGS];
@@ -122,8 +122,8 @@ void inject_begin(int source, int sink)
     roles[source] = SOURCE;
     roles[sink] = SINK;
     seen.descriptors = 2;
-    sink_breaks = fstat(sink, &status) == 0 && (S_ISFIFO(status.st_mode) ||
-                                                S_ISSOCK(status.st_mode));
+    sink_breaks =
+        fstat(sink, &status) == 0 && (S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode));
     getsockopt(sink, SOL_SOCKET, SO_TYPE, &type, &length);
     sink_messages = type == SOCK_DGRAM || type == SOCK_SEQPACKET;
     on = true;
@@ -137,6 +137,18 @@ void inject_end(void)
 void inject_pause(bool pause)
 {
     paused = pause;
+}
+
+static uint64_t own_time; /* 0: the real one */
+
+void inject_clock(uint64_t now)
+{
+    own_time = now;
+}
+
+uint64_t inject_clock_now(void)
+{
+    return own_time;
 }
 
 void inject_step(void)
@@ -456,8 +468,11 @@ int __wrap_sys_fcntl(int fd, int command, int argument)
 
 int __wrap_sys_ioctl(int fd, unsigned long request, void *argument)
 {
+    const enum point point = request != FIONREAD        ? POINT_IOCTL
+                             : role(fd) == PRIVATE_PIPE ? POINT_BYTES_IN_PIPE
+                                                        : POINT_BYTES_QUEUED;
     int64_t value;
-    if (struck(request == FIONREAD ? POINT_BYTES_IN_PIPE : POINT_IOCTL, NULL, &value))
+    if (struck(point, NULL, &value))
         return (int)value;
     return __real_sys_ioctl(fd, request, argument);
 }
@@ -511,14 +526,32 @@ int __wrap_sys_eventfd(void)
     return fd;
 }
 
+/* A wait in the test's own time. */
+static int poll_in_own_time(struct pollfd *fds, nfds_t count, const struct timespec *timeout)
+{
+    const struct timespec at_once = {0};
+    const int ready = __real_sys_poll(fds, count, &at_once);
+
+    if (ready != 0)
+        return ready;
+    if (!timeout) {
+        fprintf(stderr, "FAIL: it waits for ever\n");
+        _exit(4);
+    }
+    own_time += (uint64_t)timeout->tv_sec * 1000000000U + (uint64_t)timeout->tv_nsec;
+    return 0;
+}
+
 int __wrap_sys_poll(struct pollfd *fds, nfds_t count, const struct timespec *timeout)
 {
     const bool now = timeout && timeout->tv_sec == 0 && timeout->tv_nsec == 0;
     int64_t value;
-    if (struck(now ? POINT_POLL_NOW : POINT_POLL_WAIT, NULL, &value))
-        return (int)value;
-    const int ready = __real_sys_poll(fds, count, timeout);
-    if (on && now && ready == 0 && count == 1) {
+    const bool fails = struck(now ? POINT_POLL_NOW : POINT_POLL_WAIT, NULL, &value);
+    const int ready = fails      ? (int)value
+                      : own_time ? poll_in_own_time(fds, count, timeout)
+                                 : __real_sys_poll(fds, count, timeout);
+    /* Who cannot be asked is waited for, too. */
+    if (on && now && ready <= 0 && count == 1) {
         seen.source_said_eagain |= role(fds->fd) == SOURCE;
         seen.sink_said_eagain |= role(fds->fd) == SINK;
     }
@@ -527,15 +560,22 @@ int __wrap_sys_poll(struct pollfd *fds, nfds_t count, const struct timespec *tim
 
 void __wrap_sys_yield(void)
 {
-    __real_sys_yield();
+    if (own_time)
+        own_time += 10000;
+    else
+        __real_sys_yield();
 }
 
 uint64_t __wrap_sys_now(void)
 {
-    return __real_sys_now();
+    return own_time ? (own_time += 100) : __real_sys_now();
 }
 
 int __wrap_sys_sleep_until(uint64_t deadline)
 {
-    return __real_sys_sleep_until(deadline);
+    if (!own_time)
+        return __real_sys_sleep_until(deadline);
+    if (own_time < deadline)
+        own_time = deadline;
+    return 0;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Stands between the library and the kernel: the linker sends each call of lib/sys.h here. A call is
- * recognised by what it does in the transfer, its *point* (splice into the private pipe and out of
- * it are two), counted, and where a fault says so, answered in the kernel's place.
+ * Stands between the library and the kernel: the linker sends each call of lib/sys.h here. A call
+ * is recognised by what it does in the transfer, its *point* (splice into the private pipe and out
+ * of it are two), counted, and where a fault says so, answered in the kernel's place.
  *
  * What the calls did is accounted apart from the library's own ledger, so that one can be held
  * against the other.
@@ -15,48 +15,49 @@
 #include <stdint.h>
 
 /* X(name, the words for it) */
-#define POINTS(X)                                                                                 \
-    X(SPLICE_IN, "splice into the private pipe")                                                  \
-    X(SPLICE_OUT, "splice out of the private pipe")                                               \
-    X(SPLICE, "splice straight")                                                                  \
-    X(SENDFILE, "sendfile")                                                                       \
-    X(COPY_RANGE, "copy_file_range")                                                              \
-    X(READ, "read")                                                                               \
-    X(RECV, "recv")                                                                               \
-    X(RECVMSG, "recvmsg")                                                                         \
-    X(WRITE, "write")                                                                             \
-    X(SEND, "send")                                                                               \
-    X(WRITE_MAPPED, "write from the mapping")                                                     \
-    X(SEND_MAPPED, "send from the mapping")                                                       \
-    X(READ_BACK, "read of the private pipe")                                                      \
-    X(DOUBT, "read of one byte")                                                                  \
-    X(MMAP, "mmap")                                                                               \
-    X(MUNMAP, "munmap")                                                                           \
-    X(MADVISE, "madvise")                                                                         \
-    X(PIPE2, "pipe2")                                                                             \
-    X(SET_PIPE_SIZE, "fcntl(F_SETPIPE_SZ)")                                                       \
-    X(GET_PIPE_SIZE, "fcntl(F_GETPIPE_SZ)")                                                       \
-    X(DUP, "fcntl(F_DUPFD_CLOEXEC)")                                                              \
-    X(GET_FLAGS, "fcntl(F_GETFL)")                                                                \
-    X(SET_FLAGS, "fcntl(F_SETFL)")                                                                \
-    X(POLL_NOW, "poll without waiting")                                                           \
-    X(POLL_WAIT, "poll")                                                                          \
-    X(SEEK_SOURCE, "lseek of the source")                                                         \
-    X(SEEK_SINK, "lseek of the sink")                                                             \
-    X(FSTAT, "fstat")                                                                             \
-    X(FSTATFS, "fstatfs")                                                                         \
-    X(GETSOCKOPT, "getsockopt")                                                                   \
-    X(BYTES_IN_PIPE, "ioctl(FIONREAD)")                                                           \
-    X(IOCTL, "ioctl")                                                                             \
-    X(OPEN, "open")                                                                               \
-    X(CLOSE, "close")                                                                             \
+#define POINTS(X)                                                                                  \
+    X(SPLICE_IN, "splice into the private pipe")                                                   \
+    X(SPLICE_OUT, "splice out of the private pipe")                                                \
+    X(SPLICE, "splice straight")                                                                   \
+    X(SENDFILE, "sendfile")                                                                        \
+    X(COPY_RANGE, "copy_file_range")                                                               \
+    X(READ, "read")                                                                                \
+    X(RECV, "recv")                                                                                \
+    X(RECVMSG, "recvmsg")                                                                          \
+    X(WRITE, "write")                                                                              \
+    X(SEND, "send")                                                                                \
+    X(WRITE_MAPPED, "write from the mapping")                                                      \
+    X(SEND_MAPPED, "send from the mapping")                                                        \
+    X(READ_BACK, "read of the private pipe")                                                       \
+    X(DOUBT, "read of one byte")                                                                   \
+    X(MMAP, "mmap")                                                                                \
+    X(MUNMAP, "munmap")                                                                            \
+    X(MADVISE, "madvise")                                                                          \
+    X(PIPE2, "pipe2")                                                                              \
+    X(SET_PIPE_SIZE, "fcntl(F_SETPIPE_SZ)")                                                        \
+    X(GET_PIPE_SIZE, "fcntl(F_GETPIPE_SZ)")                                                        \
+    X(DUP, "fcntl(F_DUPFD_CLOEXEC)")                                                               \
+    X(GET_FLAGS, "fcntl(F_GETFL)")                                                                 \
+    X(SET_FLAGS, "fcntl(F_SETFL)")                                                                 \
+    X(POLL_NOW, "poll without waiting")                                                            \
+    X(POLL_WAIT, "poll")                                                                           \
+    X(SEEK_SOURCE, "lseek of the source")                                                          \
+    X(SEEK_SINK, "lseek of the sink")                                                              \
+    X(FSTAT, "fstat")                                                                              \
+    X(FSTATFS, "fstatfs")                                                                          \
+    X(GETSOCKOPT, "getsockopt")                                                                    \
+    X(BYTES_IN_PIPE, "ioctl(FIONREAD) of the private pipe")                                        \
+    X(BYTES_QUEUED, "ioctl(FIONREAD) of the source")                                               \
+    X(IOCTL, "ioctl")                                                                              \
+    X(OPEN, "open")                                                                                \
+    X(CLOSE, "close")                                                                              \
     X(EVENTFD, "eventfd")
 
 enum point {
 #define X(name, words) POINT_##name,
     POINTS(X)
 #undef X
-    POINT_COUNT,
+        POINT_COUNT,
 };
 
 #define POINT(name) ((uint64_t)1 << POINT_##name)
@@ -69,8 +70,8 @@ enum { ALWAYS = 1 << 30 };
 struct fault {
     enum point point;
     unsigned from, times;
-    int error;     /* a positive errno; 0: see `cut` */
-    size_t cut;    /* the call is made for so many bytes at most; 0: it is not made, and returns 0 */
+    int error;  /* a positive errno; 0: see `cut` */
+    size_t cut; /* the call is made for so many bytes at most; 0: it is not made, and returns 0 */
 };
 
 /* Forgets all faults. */
@@ -89,20 +90,25 @@ void inject_end(void);
 /* Faults do not come true for a while; calls are counted all the same. */
 void inject_pause(bool pause);
 
+/* Time is the test's own: it goes on by a moment whenever it is asked for, and by the whole of a
+ * wait in which nothing happens. 0 gives the real time back. */
+void inject_clock(uint64_t now);
+uint64_t inject_clock_now(void);
+
 /* Before each step: forgets who said EAGAIN. */
 void inject_step(void);
 
 struct seen {
     unsigned calls[POINT_COUNT];
     unsigned total;
-    unsigned moving;        /* calls that move bytes */
-    unsigned fired;         /* faults that came true */
-    uint64_t delivered;     /* bytes that the sink's kernel took */
-    uint64_t delivered_at;  /* as it was when the first fault came true */
-    enum point last;        /* the last point with a fault that came true */
+    unsigned moving;                           /* calls that move bytes */
+    unsigned fired;                            /* faults that came true */
+    uint64_t delivered;                        /* bytes that the sink's kernel took */
+    uint64_t delivered_at;                     /* as it was when the first fault came true */
+    enum point last;                           /* the last point with a fault that came true */
     bool source_said_eagain, sink_said_eagain; /* in this step */
-    unsigned descriptors;   /* of the library, open now */
-    unsigned low;           /* calls that moved bytes through one of ours that is 0, 1 or 2 */
+    unsigned descriptors;                      /* of the library, open now */
+    unsigned low; /* calls that moved bytes through one of ours that is 0, 1 or 2 */
 };
 
 /* More calls than this in one transfer are a spin: the process ends with a word on it. */

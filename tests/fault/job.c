@@ -21,7 +21,9 @@ const char *job_words(const struct job *job)
     static char words[300];
     snprintf(words, sizeof words, "%s -> %s, %s, %s%s%s, %zu bytes, chunk %u",
              end_name(job->source), end_name(job->sink), sluice_method_name(job->method),
-             job->slow ? "slow" : job->steps ? "steps" : "run",
+             job->slow    ? "slow"
+             : job->steps ? "steps"
+                          : "run",
              job->own_offsets ? ", own offsets" : "", job->blocking ? ", blocking" : "",
              job->length, job->chunk);
     if (job->slow || job->capacity || job->limit || job->budget || job->pipe_size)
@@ -67,9 +69,9 @@ struct work {
     sluice_endpoint *in, *out;
     sluice_transfer *transfer;
     uint64_t seed;
-    size_t fed;      /* bytes given to a slow source */
-    size_t received; /* bytes taken from the sink */
-    uint8_t *got;    /* these */
+    size_t fed;                /* bytes given to a slow source */
+    size_t received;           /* bytes taken from the sink */
+    uint8_t *got;              /* these */
     bool changed_offset_unset; /* a failed lseek may have left an offset where it was */
 };
 
@@ -114,12 +116,12 @@ static void open_ends(struct work *work)
                                         .capacity = job->capacity,
                                         .message = job->message,
                                         .open = job->slow,
-                                        .aligned = job->source == END_DIRECT ||
-                                                   job->sink == END_DIRECT};
+                                        .aligned =
+                                            job->source == END_DIRECT || job->sink == END_DIRECT};
     const bool fed_later = job->slow && !end_has_offset(job->source);
 
-    end_open_source(&work->source, job->source, job_bytes(job->source),
-                    fed_later ? 0 : job->length, &options);
+    end_open_source(&work->source, job->source, job_bytes(job->source), fed_later ? 0 : job->length,
+                    &options);
     end_open_sink(&work->sink, job->sink, &options);
     if (!fed_later)
         work->fed = job->length;
@@ -230,8 +232,7 @@ static int step_through(struct work *work)
         check_wait(&wait);
         if (!wait_as_told(work, &wait)) {
             case_fail("it waits for what does not come: mask %#x, delivered %llu, parked %llu",
-                      wait.mask,
-                      (unsigned long long)sluice_transfer_delivered(work->transfer),
+                      wait.mask, (unsigned long long)sluice_transfer_delivered(work->transfer),
                       (unsigned long long)sluice_transfer_parked(work->transfer));
             return -ETIME;
         }
@@ -266,8 +267,8 @@ static void read_ledger(struct work *work)
         case_fail("it returned %d, its error is %d", outcome->result, outcome->error.error);
     if (outcome->result >= 0 && outcome->error.error != 0)
         case_fail("it is done, and has the error %d", outcome->error.error);
-    if (outcome->result < 0 && (outcome->error.delivered != ledger->delivered ||
-                                outcome->error.parked != ledger->parked))
+    if (outcome->result < 0 &&
+        (outcome->error.delivered != ledger->delivered || outcome->error.parked != ledger->parked))
         case_fail("the error's delivered and parked are not the ledger's");
     if (outcome->result >= 0 && ledger->parked > 0)
         case_fail("it is done with %llu bytes parked", (unsigned long long)ledger->parked);
@@ -297,7 +298,8 @@ static void salvage(struct work *work)
     if (parked > 0 && sluice_transfer_free(work->transfer) != -EBUSY)
         case_fail("a transfer with bytes parked was freed");
     while ((value = sluice_transfer_salvage(work->transfer, saved + done,
-                                            parked + 1 - done < 1000 ? parked + 1 - done : 1000)) > 0)
+                                            parked + 1 - done < 1000 ? parked + 1 - done : 1000)) >
+           0)
         done += (uint64_t)value;
     if (value < 0)
         case_fail("salvage returned %zd", value);
@@ -350,8 +352,8 @@ static void check_ends(struct work *work)
     check_offset(work, &work->sink, "sink");
 
     if (job->sink != END_NULL && job->sink != END_ZERO) {
-        const size_t more = end_received(&work->sink, work->got + work->received,
-                                         JOB_MOST_BYTES - work->received);
+        const size_t more =
+            end_received(&work->sink, work->got + work->received, JOB_MOST_BYTES - work->received);
         work->received += more == SIZE_MAX ? JOB_MOST_BYTES : more;
         if (work->received != ledger->delivered)
             case_fail("the sink has %zu bytes, %llu were delivered", work->received,
@@ -450,8 +452,8 @@ void job_run(const struct job *job, struct outcome *ret)
     move(&work);
     inject_end();
     inject_none();
-    const bool seek_failed = seen.fired && (seen.last == POINT_SEEK_SOURCE ||
-                                            seen.last == POINT_SEEK_SINK);
+    const bool seek_failed =
+        seen.fired && (seen.last == POINT_SEEK_SOURCE || seen.last == POINT_SEEK_SINK);
     work.changed_offset_unset = seek_failed;
     check_process(descriptors - (had_peer && work.source.peer < 0)); /* it was fed to the end */
     check_ends(&work);

@@ -17,17 +17,17 @@
 struct job {
     enum end_kind source, sink;
     enum sluice_method method;
-    size_t length;            /* bytes in the source */
-    uint64_t limit;           /* SLUICE_LENGTH, 0: none but where the end is not told */
+    size_t length;  /* bytes in the source */
+    uint64_t limit; /* SLUICE_LENGTH, 0: none but where the end is not told */
     uint32_t chunk, pipe_size;
-    size_t message;           /* of a source of messages */
-    bool own_offsets;         /* the descriptors' own; else explicit ones */
-    bool steps;               /* step by step; else run */
-    bool slow;                /* by steps: the source is fed, the sink drained, a little at a time */
-    bool blocking;            /* the descriptors lack O_NONBLOCK; not with `slow` */
-    size_t capacity;          /* of pipes and sockets */
-    uint64_t budget;          /* of a step */
-    uint64_t seed;            /* for `slow` */
+    size_t message;   /* of a source of messages */
+    bool own_offsets; /* the descriptors' own; else explicit ones */
+    bool steps;       /* step by step; else run */
+    bool slow;        /* by steps: the source is fed, the sink drained, a little at a time */
+    bool blocking;    /* the descriptors lack O_NONBLOCK; not with `slow` */
+    size_t capacity;  /* of pipes and sockets */
+    uint64_t budget;  /* of a step */
+    uint64_t seed;    /* for `slow` */
 };
 
 enum stage { STAGE_ENDPOINT = 1, STAGE_NEW, STAGE_MOVE };

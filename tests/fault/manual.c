@@ -5,21 +5,21 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SPLICES (POINT(SPLICE_IN) | POINT(SPLICE_OUT) | POINT(SPLICE))
+#define SPLICES   (POINT(SPLICE_IN) | POINT(SPLICE_OUT) | POINT(SPLICE))
 #define IN_KERNEL (SPLICES | POINT(SENDFILE) | POINT(COPY_RANGE))
 #define RECEIVING (POINT(RECV) | POINT(RECVMSG))
-#define WRITING (POINT(WRITE) | POINT(WRITE_MAPPED))
-#define SENDING (POINT(SEND) | POINT(SEND_MAPPED))
-#define MOVING (IN_KERNEL | POINT(READ) | RECEIVING | WRITING | SENDING)
-#define TO_SINK                                                                                   \
+#define WRITING   (POINT(WRITE) | POINT(WRITE_MAPPED))
+#define SENDING   (POINT(SEND) | POINT(SEND_MAPPED))
+#define MOVING    (IN_KERNEL | POINT(READ) | RECEIVING | WRITING | SENDING)
+#define TO_SINK                                                                                    \
     (POINT(SPLICE_OUT) | POINT(SPLICE) | POINT(SENDFILE) | POINT(COPY_RANGE) | WRITING | SENDING)
 #define TO_SOCKET (POINT(SPLICE_OUT) | POINT(SENDFILE) | SENDING)
 
-#define DONE EXPECT_DONE
+#define DONE     EXPECT_DONE
 #define FALLBACK EXPECT_FALLBACK
 #define BUFFERED EXPECT_BUFFERED
-#define ERROR EXPECT_ERROR
-#define EITHER EXPECT_ERROR_OR_DONE
+#define ERROR    EXPECT_ERROR
+#define EITHER   EXPECT_ERROR_OR_DONE
 
 const struct manual_row manual[] = {
     /* signal(7): a call that moves bytes is interrupted before it has moved any. */
@@ -52,7 +52,8 @@ const struct manual_row manual[] = {
     {POINT(COPY_RANGE), EPERM, FALLBACK},
     {POINT(COPY_RANGE), ETXTBSY, FALLBACK},
     {POINT(COPY_RANGE), EXDEV, FALLBACK},
-    /* Calls inside the kernel: a kernel that lacks them, and filters and modules that forbid them. */
+    /* Calls inside the kernel: a kernel that lacks them, and filters and modules that forbid
+     * them. */
     {IN_KERNEL, ENOSYS, FALLBACK},
     {IN_KERNEL, EPERM, FALLBACK},
     {IN_KERNEL, EACCES, FALLBACK},
@@ -179,12 +180,30 @@ const struct manual_row manual[] = {
     {POINT(BYTES_IN_PIPE), EINVAL, DONE},
     {POINT(BYTES_IN_PIPE), ENOTTY, DONE},
     {POINT(BYTES_IN_PIPE), ENOSYS, DONE},
+    /* Of a socket it tells whether a packet of no bytes is the end. */
+    {POINT(BYTES_QUEUED), EBADF, ERROR},
+    {POINT(BYTES_QUEUED), EFAULT, ERROR},
+    {POINT(BYTES_QUEUED), EINVAL, ERROR},
+    {POINT(BYTES_QUEUED), ENOTTY, ERROR},
     /* close(2) of what is ours: the descriptor is gone in any case. */
     {POINT(CLOSE), EBADF, DONE},
     {POINT(CLOSE), EINTR, DONE},
     {POINT(CLOSE), EIO, DONE},
     {POINT(CLOSE), ENOSPC, DONE},
     {POINT(CLOSE), EDQUOT, DONE},
+
+    /* open(2) of /proc/self/fd/N: a descriptor that blocks is driven with care then. */
+    {POINT(OPEN), EACCES, DONE},
+    {POINT(OPEN), EINTR, DONE},
+    {POINT(OPEN), ELOOP, DONE},
+    {POINT(OPEN), EMFILE, DONE},
+    {POINT(OPEN), ENFILE, DONE},
+    {POINT(OPEN), ENODEV, DONE},
+    {POINT(OPEN), ENOENT, DONE},
+    {POINT(OPEN), ENOMEM, DONE},
+    {POINT(OPEN), ENOSYS, DONE},
+    {POINT(OPEN), ENXIO, DONE},
+    {POINT(OPEN), EPERM, DONE},
 
     /* poll(2) */
     {POINT(POLL_WAIT), EFAULT, ERROR},
@@ -212,7 +231,7 @@ const struct manual_row manual[] = {
     {POINT(FSTATFS), EINTR, DONE},
     {POINT(FSTATFS), EIO, ERROR},
     {POINT(FSTATFS), ENOMEM, ERROR},
-    {POINT(FSTATFS), ENOSYS, DONE},
+    {POINT(FSTATFS), ENOSYS, EITHER}, /* an unknown file system serves, if not by every method */
     {POINT(FSTATFS), EOVERFLOW, ERROR},
     {POINT(GETSOCKOPT), EBADF, ERROR},
     {POINT(GETSOCKOPT), EFAULT, ERROR},
@@ -252,6 +271,7 @@ static const struct {
     [POINT_MMAP] = {SLUICE_METHOD_MMAP_WRITE, SLUICE_SIDE_SOURCE, "mmap"},
     [POINT_PIPE2] = {SLUICE_METHOD_SPLICE, SLUICE_SIDE_PIPE, "pipe2"},
     [POINT_DUP] = {SLUICE_METHOD_SPLICE, SLUICE_SIDE_PIPE, "pipe2"},
+    [POINT_BYTES_QUEUED] = {SLUICE_METHOD_READ_WRITE, SLUICE_SIDE_SOURCE, "read"},
     [POINT_POLL_WAIT] = {SLUICE_METHOD_AUTO, SLUICE_SIDE_SETUP, "poll"},
     [POINT_SEEK_SOURCE] = {SLUICE_METHOD_AUTO, SLUICE_SIDE_SOURCE, NULL},
     [POINT_SEEK_SINK] = {SLUICE_METHOD_AUTO, SLUICE_SIDE_SINK, NULL},

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the manual pages say can go wrong with a call, and what a user of the library is to see then.
- * This is written from the pages and from the promises of sluice.h, and knows nothing of the
+ * What the manual pages say can go wrong with a call, and what a user of the library is to see
+ * then. This is written from the pages and from the promises of sluice.h, and knows nothing of the
  * library's own table: an errno that is missing there fails a test.
  */
 #ifndef TEST_MANUAL_H
@@ -13,10 +13,10 @@
 #include "tests/fault/inject.h"
 
 enum expected {
-    EXPECT_DONE = 1,    /* nothing comes of it: asked again, waited for, or done without */
-    EXPECT_FALLBACK,    /* the next method goes on; without one, the error */
-    EXPECT_BUFFERED,    /* an O_DIRECT end goes on without it; any other: the error */
-    EXPECT_ERROR,       /* this error, of this side */
+    EXPECT_DONE = 1,      /* nothing comes of it: asked again, waited for, or done without */
+    EXPECT_FALLBACK,      /* the next method goes on; without one, the error */
+    EXPECT_BUFFERED,      /* an O_DIRECT end goes on without it; any other: the error */
+    EXPECT_ERROR,         /* this error, of this side */
     EXPECT_ERROR_OR_DONE, /* either, for calls that are made for several purposes */
 };
 

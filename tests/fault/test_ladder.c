@@ -80,8 +80,8 @@ static void run_ladder(const void *data)
     case_begin("%s: no fault", job_words(job));
     job_run(job, &reference);
     /* read-write is the last resort: it does not fall away. */
-    for (unsigned rungs = 1; rungs < reference.usable &&
-                             reference.plan[rungs - 1] != SLUICE_METHOD_READ_WRITE; rungs++)
+    for (unsigned rungs = 1;
+         rungs < reference.usable && reference.plan[rungs - 1] != SLUICE_METHOD_READ_WRITE; rungs++)
         for (unsigned call = 1; call <= 3; call++) {
             if (!case_begin("%s: %u methods fail at their calls number %u", job_words(job), rungs,
                             call))

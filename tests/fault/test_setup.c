@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Faults of the calls that prepare: what an end is, non-blocking descriptors of our own, the event of
- * a cancel, private pipes when few descriptors are left, steps on descriptors that block.
+ * Faults of the calls that prepare: what an end is, non-blocking descriptors of our own, the event
+ * of a cancel, private pipes when few descriptors are left, steps on descriptors that block.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -63,12 +63,14 @@ static void an_end_that_cannot_be_recognised(void **state)
                 sluice_endpoint *endpoint = NULL;
                 if (!(row->points >> points[k] & 1) || row->expected == EXPECT_DONE)
                     continue;
+                if (points[k] == POINT_FSTATFS && row->error == ENOSYS)
+                    continue; /* an unknown file system is an end, too */
                 end_open_sink(&end, kinds[i], &blocking);
                 const unsigned open = descriptors_open();
                 fail_at(points[k], 1, ALWAYS, row->error);
                 inject_begin(end.fd, end.fd);
-                const int error = sluice_endpoint_from_fd(
-                    context, end.fd, SLUICE_OWN | SLUICE_NONBLOCK, &endpoint);
+                const int error = sluice_endpoint_from_fd(context, end.fd,
+                                                          SLUICE_OWN | SLUICE_NONBLOCK, &endpoint);
                 inject_end();
                 if (seen.fired) {
                     assert_int_equal(error, -row->error);
@@ -97,9 +99,9 @@ static void a_descriptor_that_cannot_be_made_nonblocking(void **state)
         end_open_sink(&end, END_PIPE, &blocking);
         fail_at(POINT_SET_FLAGS, 1, 1, errors[i]);
         inject_begin(end.fd, end.fd);
-        assert_int_equal(sluice_endpoint_from_fd(context, end.fd, SLUICE_OWN | SLUICE_NONBLOCK,
-                                                 &endpoint),
-                         -errors[i]);
+        assert_int_equal(
+            sluice_endpoint_from_fd(context, end.fd, SLUICE_OWN | SLUICE_NONBLOCK, &endpoint),
+            -errors[i]);
         inject_end();
         assert_int_equal(seen.fired, 1);
         assert_null(endpoint);
@@ -240,7 +242,8 @@ static void a_failed_poll_is_not_readiness(void **state)
             inject_end();
             if (step >= 0) {
                 assert_int_equal(step, SLUICE_WAIT);
-                assert_int_equal(wait.mask & ~(unsigned)SLUICE_WAIT_SINK_HUP, SLUICE_WAIT_SOURCE_IN);
+                assert_int_equal(wait.mask & ~(unsigned)SLUICE_WAIT_SINK_HUP,
+                                 SLUICE_WAIT_SOURCE_IN);
             } else {
                 assert_int_equal(step, -errors[i]);
             }

@@ -17,11 +17,11 @@
 #include "tests/fault/manual.h"
 #include "tests/fault/pairs.h"
 
-#define TAKING                                                                                    \
-    (POINT(SPLICE_IN) | POINT(SPLICE) | POINT(SENDFILE) | POINT(COPY_RANGE) | POINT(READ) |       \
+#define TAKING                                                                                     \
+    (POINT(SPLICE_IN) | POINT(SPLICE) | POINT(SENDFILE) | POINT(COPY_RANGE) | POINT(READ) |        \
      POINT(RECV))
-#define GIVING (POINT(SPLICE_OUT) | POINT(WRITE) | POINT(SEND))
-#define MAPPED (POINT(WRITE_MAPPED) | POINT(SEND_MAPPED))
+#define GIVING    (POINT(SPLICE_OUT) | POINT(WRITE) | POINT(SEND))
+#define MAPPED    (POINT(WRITE_MAPPED) | POINT(SEND_MAPPED))
 #define IN_KERNEL (POINT(SPLICE_IN) | POINT(SPLICE) | POINT(SENDFILE) | POINT(COPY_RANGE))
 
 static bool is_direct(const struct job *job)
@@ -55,6 +55,7 @@ static void run_cuts(const struct job *job, enum point point, unsigned calls)
 {
     const size_t cuts[] = {1, 7, 4096, job->chunk - 1};
     /* Pipes and sockets hold so many pieces, however short. */
+    const bool few_slots = job->sink == END_PIPE && job->capacity == 0;
     const size_t least = end_has_offset(job->sink) ? 50 : job->chunk / 3;
 
     /* A message that is shorter is another message. */
@@ -66,15 +67,15 @@ static void run_cuts(const struct job *job, enum point point, unsigned calls)
             run_cut(job, point, 2, 1, cuts[i]);
         if (calls >= 3)
             run_cut(job, point, calls, 1, cuts[i]);
-        run_cut(job, point, 1, ALWAYS, cuts[i] < least ? cuts[i] + least : cuts[i]);
+        if (!few_slots)
+            run_cut(job, point, 1, ALWAYS, cuts[i] < least ? cuts[i] + least : cuts[i]);
     }
 }
 
 /* ---- nothing ---- */
 
 /* A file that has more: the call lied, and another method finds out the truth. */
-static void check_false_end(const struct job *job, enum point point,
-                            const struct outcome *outcome)
+static void check_false_end(const struct job *job, enum point point, const struct outcome *outcome)
 {
     enum sluice_method next;
 
@@ -83,8 +84,8 @@ static void check_false_end(const struct job *job, enum point point,
         job_check_done(job, outcome);
         if (outcome->ledger.fallbacks == 0)
             case_fail("no fallback is recorded");
-        else if (outcome->fallback[0].error != 0 ||
-                 outcome->fallback[0].at != seen.delivered_at || !outcome->fallback[0].reason)
+        else if (outcome->fallback[0].error != 0 || outcome->fallback[0].at != seen.delivered_at ||
+                 !outcome->fallback[0].reason)
             case_fail("the fallback has the errno %d, byte %llu, reason '%s'",
                       outcome->fallback[0].error, (unsigned long long)outcome->fallback[0].at,
                       outcome->fallback[0].reason ? outcome->fallback[0].reason : "-");
@@ -101,8 +102,8 @@ static void run_nothing(const struct job *job, enum point point, unsigned from, 
     const bool of_file = end_has_offset(job->source);
     struct outcome outcome;
 
-    if (!case_begin("%s: 0 at call %u%s of %s", job_words(job), from,
-                    times == 1 ? "" : " and on", point_name(point)))
+    if (!case_begin("%s: 0 at call %u%s of %s", job_words(job), from, times == 1 ? "" : " and on",
+                    point_name(point)))
         return;
     case_counts_for(job->method);
     inject(&fault);

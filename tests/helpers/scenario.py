@@ -217,7 +217,10 @@ class Running:
             if not self.running():
                 fail(f"it ended before it listened: {self.finish()}")
             return None
-        return wait_for(said, f"'listening on' from {self}")
+        try:
+            return wait_for(said, f"'listening on' from {self}")
+        except Fatal as reason:
+            fail(f"{reason}; state {state_of(self.pid)}, in {proc(self.pid, 'wchan')}")
 
     def connect(self, of=""):
         """Connects a peer to the command's listener."""

@@ -25,10 +25,10 @@ static long long must(long long value, const char *call, int line)
 }
 #define MUST(call) must((long long)(call), #call, __LINE__)
 
-#define OFFSET 1
+#define OFFSET   1
 #define MESSAGES 2
-#define SOCKET 4
-#define TOLD 8 /* the end of the bytes */
+#define SOCKET   4
+#define TOLD     8 /* the end of the bytes */
 
 static const struct {
     const char *name;
@@ -112,8 +112,7 @@ static void set_buffer(int fd, int name, size_t size)
 /* Connects two sockets through loopback. */
 static void internet_pair(int type, size_t capacity, int *one, int *other)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t length = sizeof address;
     const int first = (int)MUST(socket(AF_INET, type | SOCK_CLOEXEC, 0));
     const int second = (int)MUST(socket(AF_INET, type | SOCK_CLOEXEC, 0));
@@ -186,8 +185,7 @@ static void open_any(struct end *end, enum end_kind kind, bool source,
         break;
     case END_ZERO:
     case END_NULL:
-        end->fd = (int)MUST(open(kind == END_ZERO ? "/dev/zero" : "/dev/null",
-                                 O_RDWR | O_CLOEXEC));
+        end->fd = (int)MUST(open(kind == END_ZERO ? "/dev/zero" : "/dev/null", O_RDWR | O_CLOEXEC));
         break;
     default:
         open_socket(end, options);

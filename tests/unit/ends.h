@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What tests move bytes between: a source that holds known bytes, and a sink that is read back. An
- * end owns the descriptor that is given to the library and, where there is one, the other end of it,
- * which belongs to the test alone.
+ * end owns the descriptor that is given to the library and, where there is one, the other end of
+ * it, which belongs to the test alone.
  *
- * The same file serves the unit tests and the fault tests. Its functions make no use of the library,
- * and abort the test where the system refuses them: they say what is wrong with the machine, not
- * with what is tested.
+ * The same file serves the unit tests and the fault tests. Its functions make no use of the
+ * library, and abort the test where the system refuses them: they say what is wrong with the
+ * machine, not with what is tested.
  */
 #ifndef TEST_ENDS_H
 #define TEST_ENDS_H

@@ -17,10 +17,10 @@ int rig_try(struct rig *rig, const struct sluice_options *options, struct sluice
     if (!rig->context)
         rig->context = sluice_context_new(NULL, NULL);
     assert_non_null(rig->context);
-    assert_int_equal(
-        sluice_endpoint_from_fd(rig->context, rig->source.fd, SLUICE_BORROW, &rig->in), 0);
-    assert_int_equal(
-        sluice_endpoint_from_fd(rig->context, rig->sink.fd, SLUICE_BORROW, &rig->out), 0);
+    assert_int_equal(sluice_endpoint_from_fd(rig->context, rig->source.fd, SLUICE_BORROW, &rig->in),
+                     0);
+    assert_int_equal(sluice_endpoint_from_fd(rig->context, rig->sink.fd, SLUICE_BORROW, &rig->out),
+                     0);
     return sluice_transfer_new(rig->context, rig->in, rig->out, options, &rig->transfer, error);
 }
 
@@ -29,8 +29,8 @@ void rig_start(struct rig *rig, const struct sluice_options *options)
     struct sluice_error error = {.size = sizeof error};
     const int result = rig_try(rig, options, &error);
     if (result < 0)
-        print_error("%s -> %s: refused: %s\n", end_name(rig->source.kind),
-                    end_name(rig->sink.kind), error.reason ? error.reason : "-");
+        print_error("%s -> %s: refused: %s\n", end_name(rig->source.kind), end_name(rig->sink.kind),
+                    error.reason ? error.reason : "-");
     assert_int_equal(result, 0);
 }
 

@@ -15,8 +15,8 @@ struct rig {
     struct sluice_wait wait; /* of the last step */
 };
 
-/* The ends are opened by the test, in rig->source and rig->sink; everything else here. `options` may
- * be NULL. */
+/* The ends are opened by the test, in rig->source and rig->sink; everything else here. `options`
+ * may be NULL. */
 void rig_start(struct rig *rig, const struct sluice_options *options);
 
 /* The same up to sluice_transfer_new(), whose result it returns. */
@@ -37,9 +37,9 @@ void rig_stop(struct rig *rig);
 /* Fails unless the sink has received these bytes, and no others. Ends the sink. */
 void rig_sink_has(struct rig *rig, const void *bytes, size_t length);
 
-/* Fills a sink until write() takes no byte more. Other calls may find some room still: sockets count
- * page references otherwise than bytes. A sink that was made with a small capacity is soon full; TCP
- * without a fixed one grows. */
+/* Fills a sink until write() takes no byte more. Other calls may find some room still: sockets
+ * count page references otherwise than bytes. A sink that was made with a small capacity is soon
+ * full; TCP without a fixed one grows. */
 void rig_fill_sink(struct end *sink);
 
 #endif

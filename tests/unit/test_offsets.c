@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Offsets and lengths, by every method: an explicit offset leaves the descriptor's own where it was;
- * without one, the descriptor's own stands after the last delivered byte, also when the transfer
- * failed, was cancelled or was limited.
+ * Offsets and lengths, by every method: an explicit offset leaves the descriptor's own where it
+ * was; without one, the descriptor's own stands after the last delivered byte, also when the
+ * transfer failed, was cancelled or was limited.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -29,8 +29,8 @@ static int make_bytes(void **state)
 }
 
 static const enum sluice_method methods[] = {
-    SLUICE_METHOD_AUTO,       SLUICE_METHOD_COPY_RANGE, SLUICE_METHOD_SENDFILE,
-    SLUICE_METHOD_SPLICE,     SLUICE_METHOD_MMAP_WRITE, SLUICE_METHOD_READ_WRITE,
+    SLUICE_METHOD_AUTO,   SLUICE_METHOD_COPY_RANGE, SLUICE_METHOD_SENDFILE,
+    SLUICE_METHOD_SPLICE, SLUICE_METHOD_MMAP_WRITE, SLUICE_METHOD_READ_WRITE,
 };
 #define METHODS (sizeof methods / sizeof *methods)
 
@@ -72,11 +72,9 @@ static void check_done(enum end_kind sink, struct sluice_options options, size_t
     rig_start(&rig, &options);
     assert_int_equal(rig_run(&rig, 10), 0);
     assert_int_equal(sluice_transfer_delivered(rig.transfer), length);
-    assert_int_equal(own_offset(rig.source.fd),
-                     given_in ? 31 : rig.source.start + (off_t)length);
+    assert_int_equal(own_offset(rig.source.fd), given_in ? 31 : rig.source.start + (off_t)length);
     if (end_has_offset(sink))
-        assert_int_equal(own_offset(rig.sink.fd),
-                         given_out ? 37 : rig.sink.start + (off_t)length);
+        assert_int_equal(own_offset(rig.sink.fd), given_out ? 37 : rig.sink.start + (off_t)length);
     if (sink != END_NULL)
         rig_sink_has(&rig, bytes, length);
     rig_stop(&rig);
@@ -147,14 +145,12 @@ static void offsets_after_a_sink_has_failed(void **state)
             const struct sluice_error error = rig_error(&rig);
             assert_int_equal(error.parked, 0); /* the source can be read again */
             assert_in_range(error.delivered, 40000, 50000);
-            assert_int_equal(own_offset(rig.source.fd),
-                             flags[f] & SLUICE_SOURCE_OFFSET
-                                 ? 31
-                                 : rig.source.start + (off_t)error.delivered);
-            assert_int_equal(own_offset(rig.sink.fd),
-                             flags[f] & SLUICE_SINK_OFFSET
-                                 ? 37
-                                 : rig.sink.start + (off_t)error.delivered);
+            assert_int_equal(
+                own_offset(rig.source.fd),
+                flags[f] & SLUICE_SOURCE_OFFSET ? 31 : rig.source.start + (off_t)error.delivered);
+            assert_int_equal(
+                own_offset(rig.sink.fd),
+                flags[f] & SLUICE_SINK_OFFSET ? 37 : rig.sink.start + (off_t)error.delivered);
             static char got[50000];
             assert_int_equal(pread(rig.sink.fd, got, sizeof got, rig.sink.start), 50000);
             assert_memory_equal(got, bytes, error.delivered);
@@ -341,8 +337,8 @@ static void a_file_that_grows_is_moved_whole(void **state)
         end_open_source(&rig.source, END_FILE, bytes, 50000, NULL);
         end_open_sink(&rig.sink, END_FILE, NULL);
         rig_start(&rig, &options);
-        assert_int_equal(
-            pwrite(rig.source.fd, bytes + 50000, 100000, rig.source.start + 50000), 100000);
+        assert_int_equal(pwrite(rig.source.fd, bytes + 50000, 100000, rig.source.start + 50000),
+                         100000);
         assert_int_equal(rig_run(&rig, 5), 0);
         rig_sink_has(&rig, bytes, 150000);
         rig_stop(&rig);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An ordinary user whose budget of pipe pages is spent gets pipes of a page or two, and F_SETPIPE_SZ
- * says EPERM: transfers go on with those.
+ * An ordinary user whose budget of pipe pages is spent gets pipes of a page or two, and
+ * F_SETPIPE_SZ says EPERM: transfers go on with those.
  *
  * serial: it spends the budget of a whole user
  */
@@ -82,6 +82,8 @@ static void check_pool(void)
     struct pipe *again;
     if (pipe_get(&pool, 1 << 20, &again) != 0 || again != pipe) /* it is as good as it gets */
         _exit(4);
+    pipe_put(&pool, again);
+    pipe_pool_close(&pool);
 }
 
 static void a_pool_without_a_budget_has_small_pipes(void **state)

@@ -30,9 +30,9 @@ static int tear_down(void **state)
 }
 
 static const char *const kinds[] = {
-    "file",  "ext4",  "xfs", "btrfs", "tmpfs", "fuse", "nfs",        "procfs",        "sysfs",
-    "block", "pipe",  "tcp", "unix",  "udp",   "unix-dgram", "unix-seqpacket", "null", "zero",
-    "tty",
+    "file",       "ext4",           "xfs",   "btrfs", "tmpfs", "fuse", "nfs",
+    "procfs",     "sysfs",          "block", "pipe",  "tcp",   "unix", "udp",
+    "unix-dgram", "unix-seqpacket", "null",  "zero",  "tty",
 };
 #define KINDS (sizeof kinds / sizeof *kinds)
 
@@ -189,16 +189,16 @@ static void copies_per_byte_are_as_measured(void **state)
         const char *from, *to;
         int copy_range, sendfile, splice, mmap_write, read_write;
     } rows[] = {
-        {"ext4", "tcp", NOT, 0, 0, 1, 2},      {"tmpfs", "unix", NOT, 0, 0, 1, 2},
-        {"ext4", "ext4", 1, 1, 1, 1, 2},       {"tmpfs", "ext4", NOT, 1, 1, 1, 2},
-        {"ext4", "pipe", NOT, 0, 0, 1, 2},     {"ext4", "null", NOT, 0, 0, 0, 1},
-        {"pipe", "ext4", NOT, NOT, 1, NOT, 2}, {"pipe", "pipe", NOT, NOT, 0, NOT, 2},
-        {"pipe", "tcp", NOT, NOT, 0, NOT, 2},  {"pipe", "null", NOT, NOT, 0, NOT, 1},
-        {"tcp", "tcp", NOT, NOT, 0, NOT, 2},   {"tcp", "ext4", NOT, NOT, 1, NOT, 2},
-        {"unix", "pipe", NOT, NOT, 0, NOT, 2}, {"udp", "udp", NOT, NOT, NOT, NOT, 2},
+        {"ext4", "tcp", NOT, 0, 0, 1, 2},       {"tmpfs", "unix", NOT, 0, 0, 1, 2},
+        {"ext4", "ext4", 1, 1, 1, 1, 2},        {"tmpfs", "ext4", NOT, 1, 1, 1, 2},
+        {"ext4", "pipe", NOT, 0, 0, 1, 2},      {"ext4", "null", NOT, 0, 0, 0, 1},
+        {"pipe", "ext4", NOT, NOT, 1, NOT, 2},  {"pipe", "pipe", NOT, NOT, 0, NOT, 2},
+        {"pipe", "tcp", NOT, NOT, 0, NOT, 2},   {"pipe", "null", NOT, NOT, 0, NOT, 1},
+        {"tcp", "tcp", NOT, NOT, 0, NOT, 2},    {"tcp", "ext4", NOT, NOT, 1, NOT, 2},
+        {"unix", "pipe", NOT, NOT, 0, NOT, 2},  {"udp", "udp", NOT, NOT, NOT, NOT, 2},
         {"udp", "file", NOT, NOT, NOT, NOT, 2}, {"file", "udp", NOT, NOT, NOT, NOT, 2},
-        {"tty", "pipe", NOT, NOT, 1, NOT, 2},  {"zero", "ext4", NOT, 2, 2, NOT, 2},
-        {"procfs", "ext4", NOT, 2, 2, NOT, 2}, {"null", "ext4", NOT, NOT, NOT, NOT, 2},
+        {"tty", "pipe", NOT, NOT, 1, NOT, 2},   {"zero", "ext4", NOT, 2, 2, NOT, 2},
+        {"procfs", "ext4", NOT, 2, 2, NOT, 2},  {"null", "ext4", NOT, NOT, NOT, NOT, 2},
     };
 
     (void)state;
@@ -241,7 +241,8 @@ static struct sluice_endpoint endpoint_of(unsigned bit, uint64_t capacity)
 }
 
 /* What splice or sendfile may hold a user's pipe for, since it cannot wait for anybody: another
- * pipe, a file of a local file system, and devices that have or take any number of bytes at once. */
+ * pipe, a file of a local file system, and devices that have or take any number of bytes at
+ * once. */
 static bool may_meet_pipe(enum medium medium)
 {
     return medium & (MEDIUM_PIPE | MEDIUM_FILE | MEDIUM_DIRECT | MEDIUM_NULL | MEDIUM_ZERO);
@@ -262,14 +263,14 @@ static void a_users_pipe_meets_nothing_that_waits(void **state)
 
                 if (source.medium != MEDIUM_PIPE && sink.medium != MEDIUM_PIPE)
                     continue;
-                const enum medium other = source.medium == MEDIUM_PIPE ? sink.medium
-                                                                       : source.medium;
+                const enum medium other =
+                    source.medium == MEDIUM_PIPE ? sink.medium : source.medium;
                 plan_make(&plan, &source, &sink, &options, UINT64_MAX);
                 for (unsigned m = 0; m < plan.usable; m++) {
                     const struct sluice_candidate *candidate = plan.candidate + m;
-                    const bool in_one_call = candidate->method == SLUICE_METHOD_SENDFILE ||
-                                             (candidate->method == SLUICE_METHOD_SPLICE &&
-                                              candidate->legs == 1);
+                    const bool in_one_call =
+                        candidate->method == SLUICE_METHOD_SENDFILE ||
+                        (candidate->method == SLUICE_METHOD_SPLICE && candidate->legs == 1);
                     if (in_one_call && !may_meet_pipe(other))
                         print_error("%s: a pipe meets medium %#x\n",
                                     sluice_method_name(candidate->method), (unsigned)other);
@@ -280,7 +281,8 @@ static void a_users_pipe_meets_nothing_that_waits(void **state)
             }
 }
 
-/* splice(2) wants a pipe: with none among the ends, there are two legs and a private one between. */
+/* splice(2) wants a pipe: with none among the ends, there are two legs and a private one
+ * between. */
 static void splice_without_a_pipe_has_two_legs(void **state)
 {
     (void)state;
@@ -339,8 +341,8 @@ static void a_sink_offset_rules_sendfile_out(void **state)
 
 static void little_is_read_and_written(void **state)
 {
-    static const char *const names[][2] = {{"ext4", "tcp"}, {"tcp", "tcp"}, {"ext4", "ext4"},
-                                           {"pipe", "ext4"}};
+    static const char *const names[][2] = {
+        {"ext4", "tcp"}, {"tcp", "tcp"}, {"ext4", "ext4"}, {"pipe", "ext4"}};
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         struct sluice_options options = SLUICE_OPTIONS_INIT;
@@ -367,8 +369,8 @@ static void what_is_no_end_has_no_method(void **state)
             const struct sluice_endpoint nothing = endpoint_of(0, 0), other = endpoint_of(k, 65536);
             const struct sluice_options options = SLUICE_OPTIONS_INIT;
             struct sluice_plan plan;
-            plan_make(&plan, as_source ? &nothing : &other, as_source ? &other : &nothing,
-                      &options, UINT64_MAX);
+            plan_make(&plan, as_source ? &nothing : &other, as_source ? &other : &nothing, &options,
+                      UINT64_MAX);
             assert_int_equal(plan.usable, 0);
             assert_int_equal(plan.count, SLUICE_METHOD_COUNT - 1);
         }
@@ -388,7 +390,7 @@ static void bad_options_and_names_are_refused(void **state)
     assert_int_equal(sluice_endpoint_from_kind(context, "tcp", &sink), 0);
     options.method = SLUICE_METHOD_COUNT;
     assert_int_equal(sluice_plan_new(context, source, sink, &options, &plan), -EINVAL);
-    options.method = (enum sluice_method)-1;
+    options.method = (enum sluice_method) - 1;
     assert_int_equal(sluice_plan_new(context, source, sink, &options, &plan), -EINVAL);
     options.method = SLUICE_METHOD_AUTO;
     options.require = (enum sluice_require)(SLUICE_REQUIRE_ZERO_COPY + 1);
@@ -405,15 +407,14 @@ static void bad_options_and_names_are_refused(void **state)
     assert_int_equal(sluice_method_from_name("splice", &method), 0);
     assert_int_equal(method, SLUICE_METHOD_SPLICE);
     for (int i = 0; i < SLUICE_METHOD_COUNT; i++) {
-        assert_int_equal(sluice_method_from_name(sluice_method_name((enum sluice_method)i),
-                                                 &method),
-                         0);
+        assert_int_equal(
+            sluice_method_from_name(sluice_method_name((enum sluice_method)i), &method), 0);
         assert_int_equal(method, i);
     }
     assert_int_equal(sluice_method_from_name("Splice", &method), -EINVAL);
     assert_int_equal(sluice_method_from_name("", &method), -EINVAL);
     assert_string_equal(sluice_method_name((enum sluice_method)1000), "?");
-    assert_string_equal(sluice_method_name((enum sluice_method)-1), "?");
+    assert_string_equal(sluice_method_name((enum sluice_method) - 1), "?");
     assert_string_equal(sluice_kind_name((enum sluice_kind)1000), "?");
     assert_string_equal(sluice_class_name((enum sluice_class)1000), "?");
     assert_string_equal(sluice_known_name((enum sluice_known)1000), "?");

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A relay of both directions in one event loop with edge triggers: a side that is not in the mask of
- * a WAIT may have its edge lost, and a side in it may not, or the relay hangs for good. Peers send
- * and receive at random paces in pieces of random size.
+ * A relay of both directions in one event loop with edge triggers: a side that is not in the mask
+ * of a WAIT may have its edge lost, and a side in it may not, or the relay hangs for good. Peers
+ * send and receive at random paces in pieces of random size.
  */
 #include <errno.h>
 #include <poll.h>
@@ -119,10 +119,9 @@ static void edge(struct direction *direction, int fd, uint32_t events)
 {
     const bool readable = events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR);
     const bool writable = events & (EPOLLOUT | EPOLLHUP | EPOLLERR);
-    const bool source = fd == direction->from && readable &&
-                        (direction->mask & SLUICE_WAIT_SOURCE_IN);
-    const bool sink = fd == direction->to && writable &&
-                      (direction->mask & SLUICE_WAIT_SINK_OUT);
+    const bool source =
+        fd == direction->from && readable && (direction->mask & SLUICE_WAIT_SOURCE_IN);
+    const bool sink = fd == direction->to && writable && (direction->mask & SLUICE_WAIT_SINK_OUT);
     if (!direction->over && (source || sink))
         go_on(direction);
 }
@@ -163,8 +162,8 @@ static void run_relay(enum end_kind kind, enum sluice_method method, uint64_t se
     for (int i = 0; i < 2; i++) {
         end_open_source(&end[i], kind, "", 0, &small);
         peer[i].fd = end[i].peer;
-        assert_int_equal(
-            sluice_endpoint_from_fd(context, end[i].fd, SLUICE_BORROW, &endpoint[i]), 0);
+        assert_int_equal(sluice_endpoint_from_fd(context, end[i].fd, SLUICE_BORROW, &endpoint[i]),
+                         0);
     }
     for (int i = 0; i < 2; i++) {
         direction[i].from = end[i].fd;

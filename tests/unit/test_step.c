@@ -424,8 +424,7 @@ static void parked_bytes_do_not_wait_for_a_silent_source(void **state)
 /* A transfer that waits for its source with nothing parked holds no private pipe. */
 static void an_idle_transfer_holds_no_pipe(void **state)
 {
-    const struct sluice_context_options pool = {
-        .size = sizeof pool, .max_pipes = 1, .max_idle = 1};
+    const struct sluice_context_options pool = {.size = sizeof pool, .max_pipes = 1, .max_idle = 1};
     struct sluice_options options = SLUICE_OPTIONS_INIT;
     struct rig rig[5] = {0};
     sluice_context *context = sluice_context_new(&pool, NULL);

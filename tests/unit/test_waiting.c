@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What ends a wait, or a transfer that has no end: an idle timeout, a cancel from another thread, from
- * a signal handler or from the progress function, a sink whose reader leaves.
+ * What ends a wait, or a transfer that has no end: an idle timeout, a cancel from another thread,
+ * from a signal handler or from the progress function, a sink whose reader leaves.
  */
 #include <errno.h>
 #include <poll.h>
@@ -292,8 +292,7 @@ static void a_signal_handler_may_fire(void **state)
 static void a_cancel_stops_a_busy_transfer(void **state)
 {
     static const enum sluice_method methods[] = {SLUICE_METHOD_AUTO, SLUICE_METHOD_SPLICE,
-                                                 SLUICE_METHOD_SENDFILE,
-                                                 SLUICE_METHOD_READ_WRITE};
+                                                 SLUICE_METHOD_SENDFILE, SLUICE_METHOD_READ_WRITE};
     (void)state;
     for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
         struct sluice_options options = SLUICE_OPTIONS_INIT;
@@ -340,8 +339,8 @@ static int watch(const struct sluice_progress *progress, void *data)
 static void progress_is_told_and_may_cancel(void **state)
 {
     static const enum sluice_method methods[] = {
-        SLUICE_METHOD_AUTO,       SLUICE_METHOD_COPY_RANGE, SLUICE_METHOD_SENDFILE,
-        SLUICE_METHOD_SPLICE,     SLUICE_METHOD_MMAP_WRITE, SLUICE_METHOD_READ_WRITE};
+        SLUICE_METHOD_AUTO,   SLUICE_METHOD_COPY_RANGE, SLUICE_METHOD_SENDFILE,
+        SLUICE_METHOD_SPLICE, SLUICE_METHOD_MMAP_WRITE, SLUICE_METHOD_READ_WRITE};
 
     (void)state;
     for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
@@ -511,8 +510,7 @@ static void a_broken_sink_raises_no_signal(void **state)
                     assert_int_equal(rig_error(&rig).parked, 0); /* the file can be read again */
                     sigprocmask(SIG_SETMASK, NULL, &after);
                     for (int number = 1; number < 32; number++)
-                        assert_int_equal(sigismember(&after, number),
-                                         sigismember(&before, number));
+                        assert_int_equal(sigismember(&after, number), sigismember(&before, number));
                     sigpending(&still);
                     assert_int_equal(sigismember(&still, SIGPIPE), pending);
                     assert_int_equal(sigpipes, 0);
