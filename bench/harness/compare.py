@@ -77,16 +77,10 @@ def ratios(rounds, measure):
 
 
 def _judge(rounds):
-    judged = {}
-    for measure, target in TARGETS.items():
-        against, control = (interval(values) for values in ratios(rounds, measure))
-        judged[measure] = {
-            "ratio": against,
-            "control": control,
-            "target": target.value,
-            "verdict": target.verdict(against, control),
-        }
-    return judged
+    return {
+        measure: target.judge(*(interval(values) for values in ratios(rounds, measure)))
+        for measure, target in TARGETS.items()
+    }
 
 
 def _unresolved(judged):
@@ -107,13 +101,6 @@ def _report(path, options, rounds, left_out, judged):
             }
             for name in sorted(names)
         },
-        "ratios": judged and {
-            measure: {
-                **one,
-                "ratio": one["ratio"].as_json(),
-                "control": one["control"].as_json(),
-            }
-            for measure, one in judged.items()
-        },
+        "ratios": judged,
         "rounds": [{name: run.as_json() for name, run in one.items()} for one in rounds],
     }

@@ -60,6 +60,20 @@ class Target:
     def reached_by(self, ratios):
         return ratios.high >= self.value if self.at_least else ratios.low <= self.value
 
+    def bettered_by(self, ratios):
+        """Even the bad end of the interval reaches it."""
+        return ratios.low >= self.value if self.at_least else ratios.high <= self.value
+
+    def judge(self, ratios, control):
+        """The verdict and what it rests on, ready for JSON."""
+        return {
+            "ratio": ratios.as_json(),
+            "control": control.as_json(),
+            "target": self.value,
+            "verdict": self.verdict(ratios, control),
+            "better_throughout": self.bettered_by(ratios),
+        }
+
     def verdict(self, ratios, control):
         """Met if the interval contains or betters the target and is no wider than the control's."""
         if not self.reached_by(ratios):

@@ -221,7 +221,6 @@ class _Stage:
         path = self.path
         if path.sink_is_file:
             self._known["sink_file"] = self._setting.scratch.new_sink(path.sink)
-            files.warm_free_memory(self.size)
             return
         if path.sink == "null":
             self.stdout = self.descriptors.open("/dev/null", os.O_WRONLY)
@@ -270,6 +269,8 @@ def run_once(setting, path, how, size=None):
         stdin, stdout = stage.standard_descriptors(command)
         errors = stage.descriptors.keep(os.memfd_create("errors"))
         quiet = wait_until_quiet()
+        if path.sink_is_file:
+            files.warm_free_memory(size)
         started = time.monotonic()
         if stage.feed:
             stage.feed.go()

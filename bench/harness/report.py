@@ -2,6 +2,7 @@
 """Tables for people. The JSON has everything; these have what one wants to know first."""
 
 from .compare import CEILING, CONTROL, SLUICE
+from .intervals import NOT_RESOLVED
 
 
 def table(header, rows):
@@ -20,6 +21,12 @@ def table(header, rows):
 
 def _ratio(found):
     return f"{found['median']:.3f} [{found['low']:.3f} {found['high']:.3f}]"
+
+
+def _verdict(found):
+    if found["verdict"] == NOT_RESOLVED and found["better_throughout"]:
+        return f"{NOT_RESOLVED}, yet better throughout"
+    return found["verdict"]
 
 
 def comparison(results):
@@ -42,7 +49,7 @@ def _against_ceiling(results):
                 f"{medians[CEILING][measure]:.3f}",
                 _ratio(found["ratio"]),
                 f"[{found['control']['low']:.3f} {found['control']['high']:.3f}]",
-                found["verdict"],
+                _verdict(found),
             ))
         header = (unit, "sluice", "ceiling", "sluice:ceiling", "ceiling:ceiling", "verdict")
         blocks.append(table(header, rows))
@@ -95,7 +102,7 @@ def starts(results):
                 f"{medians['sluice'][measure]:.0f}", f"{medians['cat'][measure]:.0f}",
                 _ratio(found["ratio"]),
                 f"[{found['control']['low']:.3f} {found['control']['high']:.3f}]",
-                found["verdict"],
+                _verdict(found),
             ))
     return table(("us", "", "sluice", "cat", "sluice:cat", "cat:cat", "verdict"), rows)
 

@@ -70,9 +70,4 @@ def _judge(samples, measure):
     held_against = map(geometric_mean, value["cat"], value["cat again"])
     ratio = interval([ours / cat for ours, cat in zip(value["sluice"], held_against)])
     control = interval([cat / again for cat, again in zip(value["cat"], value["cat again"])])
-    return {
-        "ratio": ratio.as_json(),
-        "control": control.as_json(),
-        "target": TARGET.value,
-        "verdict": TARGET.verdict(ratio, control),
-    }
+    return TARGET.judge(ratio, control)

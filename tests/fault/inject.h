@@ -95,6 +95,9 @@ void inject_pause(bool pause);
 void inject_clock(uint64_t now);
 uint64_t inject_clock_now(void);
 
+/* splice does not splice: it is an emulation that reads and writes. */
+void inject_emulation(bool emulate);
+
 /* Before each step: forgets who said EAGAIN. */
 void inject_step(void);
 
@@ -103,8 +106,9 @@ struct seen {
     unsigned total;
     unsigned moving;                           /* calls that move bytes */
     unsigned fired;                            /* faults that came true */
+    unsigned struck;                           /* of these, the fault that was given last */
     uint64_t delivered;                        /* bytes that the sink's kernel took */
-    uint64_t delivered_at;                     /* as it was when the first fault came true */
+    uint64_t delivered_at;                     /* as it was when that one first came true */
     enum point last;                           /* the last point with a fault that came true */
     bool source_said_eagain, sink_said_eagain; /* in this step */
     unsigned descriptors;                      /* of the library, open now */

@@ -146,6 +146,49 @@ static void a_cancel_without_an_event(void **state)
     }
 }
 
+/* ---- capacities ---- */
+
+/* A capacity that is refused is halved until it is granted; what was asked for and what was got
+ * is in the ledger. */
+static void a_refused_capacity_is_halved(void **state)
+{
+    static const int errors[] = {EPERM, ENOMEM, EBUSY, EINVAL};
+    static char bytes[40000], got[40001];
+
+    (void)state;
+    pattern(bytes, sizeof bytes, 0);
+    for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
+        for (unsigned refusals = 0; refusals <= 5; refusals++) {
+            struct sluice_options options = SLUICE_OPTIONS_INIT;
+            struct sluice_result result = {.size = sizeof result};
+            sluice_endpoint *in, *out;
+            struct end source, sink;
+
+            options.method = SLUICE_METHOD_SPLICE;
+            options.pipe_size = 1 << 20;
+            end_open_source(&source, END_UNIX, bytes, sizeof bytes, NULL);
+            end_open_sink(&sink, END_FILE, NULL);
+            fail_at(POINT_SET_PIPE_SIZE, 1, refusals, errors[i]);
+            inject_begin(source.fd, sink.fd);
+            assert_int_equal(sluice_endpoint_from_fd(context, source.fd, SLUICE_BORROW, &in), 0);
+            assert_int_equal(sluice_endpoint_from_fd(context, sink.fd, SLUICE_BORROW, &out), 0);
+            assert_int_equal(sluice_copy(context, in, out, &options, &result), 0);
+            inject_end();
+            assert_int_equal(result.ledger.pipe_asked, 1 << 20);
+            assert_int_equal(result.ledger.pipe_got, (1 << 20) >> (refusals < 4 ? refusals : 4));
+            assert_int_equal(result.ledger.fallbacks, 0);
+            sluice_endpoint_free(in);
+            sluice_endpoint_free(out);
+            assert_int_equal(end_received(&sink, got, sizeof got), sizeof bytes);
+            assert_memory_equal(got, bytes, sizeof bytes);
+            end_close(&source);
+            end_close(&sink);
+            /* The next one shall ask anew. */
+            sluice_context_free(context);
+            context = sluice_context_new(NULL, NULL);
+        }
+}
+
 /* ---- descriptors 0, 1 and 2 ---- */
 
 /* A program that starts with its standard streams closed: what the library opens never takes their
@@ -201,6 +244,51 @@ static void private_pipes_keep_off_the_standard_descriptors(void **state)
         end_close(&source);
         end_close(&sink);
     }
+}
+
+/* The event of a cancel and an end that is opened again keep off them, too. */
+static void our_descriptors_keep_off_the_standard_ones(void **state)
+{
+    const struct end_options blocking = {.blocking = true, .open = true};
+    struct sluice_wait wait = {.size = sizeof wait};
+    struct end source, sink;
+    sluice_endpoint *in, *out;
+    sluice_transfer *transfer;
+    sluice_cancel *cancel;
+    int kept[3], used = 0;
+
+    (void)state;
+    end_open_source(&source, END_PIPE, "", 0, &blocking);
+    end_open_sink(&sink, END_PIPE, &blocking);
+    for (int fd = 0; fd < 3; fd++) {
+        kept[fd] = fcntl(fd, F_DUPFD_CLOEXEC, 250);
+        close(fd);
+    }
+    inject_none();
+    int error = sluice_cancel_new(SLUICE_CANCEL_EVENT, &cancel);
+    error = error ? error : sluice_endpoint_from_fd(context, source.fd, SLUICE_BORROW, &in);
+    error = error ? error : sluice_endpoint_from_fd(context, sink.fd, SLUICE_BORROW, &out);
+    error = error ? error : sluice_transfer_new(context, in, out, NULL, &transfer, NULL);
+    const int step = error ? error : sluice_transfer_step(transfer, 0, &wait);
+    for (int fd = 0; fd < 3; fd++)
+        used += fcntl(fd, F_GETFD) >= 0;
+    for (int fd = 0; fd < 3; fd++) {
+        if (kept[fd] >= 0)
+            dup2(kept[fd], fd);
+        close(kept[fd]);
+    }
+    assert_int_equal(error, 0);
+    assert_int_equal(step, SLUICE_WAIT);
+    assert_int_equal(used, 0);
+    assert_true(wait.source_fd > 2);
+    assert_true(wait.source_fd != source.fd); /* it was opened again */
+    assert_true(fcntl(wait.source_fd, F_GETFD) & FD_CLOEXEC);
+    assert_int_equal(sluice_transfer_free(transfer), 0);
+    sluice_cancel_free(cancel);
+    sluice_endpoint_free(in);
+    sluice_endpoint_free(out);
+    end_close(&source);
+    end_close(&sink);
 }
 
 /* ---- steps on descriptors that block ---- */
@@ -344,6 +432,9 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(close_of_an_owned_descriptor_is_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_cancel_without_an_event, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_refused_capacity_is_halved, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(our_descriptors_keep_off_the_standard_ones, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(private_pipes_keep_off_the_standard_descriptors, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_failed_poll_is_not_readiness, set_up, tear_down),

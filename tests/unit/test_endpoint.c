@@ -185,6 +185,48 @@ static void memfds_and_terminals_are_recognised(void **state)
     close(slave);
 }
 
+/* A block device that may be read: its size is the device's. The end is odd, so that its last piece
+ * is none of the usual ones. */
+static void a_block_device_is_read(void **state)
+{
+    static const char *const paths[] = {"/dev/vda", "/dev/sda", "/dev/nvme0n1", "/dev/loop0",
+                                        "/dev/ram0"};
+    static const enum sluice_method methods[] = {SLUICE_METHOD_AUTO, SLUICE_METHOD_SENDFILE,
+                                                 SLUICE_METHOD_SPLICE, SLUICE_METHOD_MMAP_WRITE,
+                                                 SLUICE_METHOD_READ_WRITE};
+    static char wanted[100000];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        const int fd = open(paths[i], O_RDONLY | O_CLOEXEC);
+        if (fd < 0 || pread(fd, wanted, sizeof wanted, 4096) != (ssize_t)sizeof wanted) {
+            close(fd);
+            continue;
+        }
+        const struct sluice_endpoint_info info = describe(fd);
+        assert_int_equal(info.kind, SLUICE_KIND_BLOCK);
+        assert_string_equal(info.name, "block");
+        assert_int_equal(info.seekable, 1);
+        assert_int_equal(info.bytes, lseek(fd, 0, SEEK_END));
+        for (size_t m = 0; m < sizeof methods / sizeof *methods; m++) {
+            struct sluice_options options = SLUICE_OPTIONS_INIT;
+            struct rig rig = {.source = {.kind = END_FILE, .fd = dup(fd), .peer = -1}};
+            options.method = methods[m];
+            options.flags = SLUICE_SOURCE_OFFSET | SLUICE_LENGTH;
+            options.source_offset = 4096;
+            options.length = sizeof wanted;
+            end_open_sink(&rig.sink, END_FILE, NULL);
+            rig_start(&rig, &options);
+            assert_int_equal(rig_run(&rig, 5), 0);
+            rig_sink_has(&rig, wanted, sizeof wanted);
+            rig_stop(&rig);
+        }
+        close(fd);
+        return;
+    }
+    print_message("SKIP: no block device that may be read\n");
+}
+
 /* Nothing can be moved to or from these: they are described, and refused by a transfer. */
 static void what_is_no_end_is_refused(void **state)
 {
@@ -608,6 +650,7 @@ int main(void)
         cmocka_unit_test(paths_are_recognised),
         cmocka_unit_test(pipes_are_recognised),
         cmocka_unit_test(memfds_and_terminals_are_recognised),
+        cmocka_unit_test(a_block_device_is_read),
         cmocka_unit_test(what_is_no_end_is_refused),
         cmocka_unit_test(closed_and_path_descriptors_are_refused),
         cmocka_unit_test(ownership_is_as_said),

@@ -523,6 +523,93 @@ static void a_broken_sink_raises_no_signal(void **state)
     signal(SIGPIPE, SIG_DFL);
 }
 
+/* Who ignores SIGPIPE may say so, and keeps the signal mask to himself. */
+static void a_caller_who_ignores_sigpipe_says_so(void **state)
+{
+    (void)state;
+    signal(SIGPIPE, SIG_IGN);
+    for (size_t i = 0; i < 3; i++) {
+        struct sluice_options options = SLUICE_OPTIONS_INIT;
+        struct rig rig = {0};
+        options.flags = SLUICE_NO_SIGPIPE;
+        end_open_source(&rig.source, END_FILE, bytes, sizeof bytes, NULL);
+        end_open_sink(&rig.sink, leaving_kinds[i], NULL);
+        reader_leaves(&rig.sink);
+        rig_start(&rig, &options);
+        const int result = rig_run(&rig, 5);
+        assert_true(result == -EPIPE || result == -ECONNRESET);
+        rig_stop(&rig);
+    }
+    signal(SIGPIPE, SIG_DFL);
+}
+
+/* A signal every fifth of a millisecond, without SA_RESTART: every call is interrupted again and
+ * again, and nothing is lost. */
+struct reading {
+    int fd;
+    char bytes[sizeof bytes];
+    size_t done;
+};
+
+static void *read_slowly(void *data)
+{
+    struct reading *reading = data;
+    sigset_t alarms;
+
+    sigemptyset(&alarms);
+    sigaddset(&alarms, SIGALRM);
+    pthread_sigmask(SIG_BLOCK, &alarms, NULL);
+    while (reading->done < sizeof bytes) {
+        struct pollfd fd = {.fd = reading->fd, .events = POLLIN};
+        if (poll(&fd, 1, 10000) <= 0)
+            break;
+        const ssize_t value = recv(reading->fd, reading->bytes + reading->done, 3000, 0);
+        if (value <= 0)
+            break;
+        reading->done += (size_t)value;
+        sleep_ms(1);
+    }
+    return NULL;
+}
+
+static void a_storm_of_signals_loses_nothing(void **state)
+{
+    const struct itimerval often = {.it_value.tv_usec = 200, .it_interval.tv_usec = 200};
+    const struct itimerval never = {0};
+    const struct sigaction action = {.sa_handler = nothing};
+    static const enum sluice_method methods[] = {SLUICE_METHOD_AUTO, SLUICE_METHOD_SENDFILE,
+                                                 SLUICE_METHOD_SPLICE, SLUICE_METHOD_MMAP_WRITE,
+                                                 SLUICE_METHOD_READ_WRITE};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
+        for (int blocking = 0; blocking < 2; blocking++) {
+            static struct reading reading;
+            struct sluice_options options = SLUICE_OPTIONS_INIT;
+            struct rig rig = {0};
+            pthread_t reader;
+
+            options.method = methods[i];
+            end_open_source(&rig.source, END_FILE, bytes, sizeof bytes, NULL);
+            end_open_sink(&rig.sink, END_UNIX,
+                          &(struct end_options){.blocking = blocking, .capacity = 8192});
+            reading.fd = rig.sink.peer;
+            reading.done = 0;
+            rig_start(&rig, &options);
+            pthread_create(&reader, NULL, read_slowly, &reading);
+            sigaction(SIGALRM, &action, NULL);
+            setitimer(ITIMER_REAL, &often, NULL);
+            const int result = sluice_transfer_run(rig.transfer);
+            setitimer(ITIMER_REAL, &never, NULL);
+            signal(SIGALRM, SIG_DFL);
+            assert_int_equal(result, 0);
+            pthread_join(reader, NULL);
+            assert_int_equal(reading.done, sizeof bytes);
+            assert_memory_equal(reading.bytes, bytes, sizeof bytes);
+            rig_stop(&rig);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -539,6 +626,8 @@ int main(void)
         cmocka_unit_test(a_reader_that_leaves_is_noticed_by_steps),
         cmocka_unit_test(a_reader_that_leaves_is_noticed_by_a_run),
         cmocka_unit_test(a_broken_sink_raises_no_signal),
+        cmocka_unit_test(a_caller_who_ignores_sigpipe_says_so),
+        cmocka_unit_test(a_storm_of_signals_loses_nothing),
     };
     return cmocka_run_group_tests(tests, make_bytes, NULL);
 }
