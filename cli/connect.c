@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "address.h"
@@ -41,12 +42,20 @@ static int new_socket(int family, int protocol)
 static int await_connection(int fd, int milliseconds)
 {
     struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
-    int error = 0, ready;
+    struct timespec begun, now;
+    int error = 0, ready, left = milliseconds;
     socklen_t size = sizeof error;
 
-    do /* another signal than a deadly one is no reason to stop */
-        ready = poll(&poll_fd, 1, milliseconds);
-    while (ready < 0 && errno == EINTR && !signals_caught());
+    clock_gettime(CLOCK_MONOTONIC, &begun);
+    do { /* another signal than a deadly one is no reason to stop, nor to begin again */
+        signals_take_line();
+        ready = poll(&poll_fd, 1, left);
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        const int64_t passed =
+            (now.tv_sec - begun.tv_sec) * INT64_C(1000) + (now.tv_nsec - begun.tv_nsec) / 1000000;
+        if (milliseconds >= 0)
+            left = passed < milliseconds ? (int)(milliseconds - passed) : 0;
+    } while (ready < 0 && errno == EINTR && !signals_caught());
     if (ready <= 0)
         return ready == 0 ? -ETIMEDOUT : -errno;
     getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);

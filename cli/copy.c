@@ -23,10 +23,7 @@ static double seconds_since(const struct timespec *begun)
 
 FILE *copy_ledger_stream(const struct copy *copy)
 {
-    const struct address *sink = &copy->options.sink;
-    const bool taken = sink->scheme == ADDRESS_STANDARD ||
-                       (sink->scheme == ADDRESS_FD && sink->fd == STDOUT_FILENO);
-    return taken ? stderr : stdout;
+    return copy->sink_is_stdout ? stderr : stdout;
 }
 
 static int on_progress(const struct sluice_progress *at, void *data)

@@ -31,8 +31,9 @@ struct copy {
     struct timespec begun;
     struct report report;
     char checksum[CHECKSUM_HEX];
-    char words[256]; /* what went wrong, as it is said */
-    bool moved;      /* the transfer was run */
+    char words[256];     /* what went wrong, as it is said */
+    bool moved;          /* the transfer was run */
+    bool sink_is_stdout; /* under whatever name */
 };
 
 /* A failure of an operation on an end, said once and kept for the ledger. Returns STATUS_FAILED. */

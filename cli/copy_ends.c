@@ -110,6 +110,15 @@ static int open_sink_path(struct copy *copy, const char **operation)
     return copy->file.fd;
 }
 
+/* -, fd:1, /dev/stdout, the name that standard output was redirected to … A terminal or /dev/null takes
+ * both. */
+static bool same_file(int a, int b)
+{
+    struct stat first, second;
+    return fstat(a, &first) == 0 && fstat(b, &second) == 0 && !S_ISCHR(first.st_mode) &&
+           first.st_dev == second.st_dev && first.st_ino == second.st_ino;
+}
+
 enum status copy_open_sink(struct copy *copy)
 {
     const struct address *address = &copy->options.sink;
@@ -127,5 +136,6 @@ enum status copy_open_sink(struct copy *copy)
         fd = address_connect(address, copy->sink_name, NAME_SIZE, &operation);
     if (fd < 0)
         return copy_cannot(copy, SLUICE_SIDE_SINK, operation, address->text, fd);
+    copy->sink_is_stdout = same_file(fd, STDOUT_FILENO);
     return make_endpoint(copy, SLUICE_SIDE_SINK, fd, borrowed);
 }

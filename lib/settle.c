@@ -353,6 +353,8 @@ static void settle_eagain(struct sluice_transfer *transfer, enum call call)
     struct side *in = &transfer->in, *out = &transfer->out;
     enum sluice_side side;
 
+    const bool source_was = in->blocked, sink_was = out->blocked;
+
     transfer_row(transfer, call)->eagain++;
     if (!error_side(call, -EAGAIN, &side)) {
         const bool asks_source = !(in->endpoint->medium & MEDIA_ALWAYS_READY);
@@ -370,8 +372,8 @@ static void settle_eagain(struct sluice_transfer *transfer, enum call call)
     } else {
         out->blocked = true;
     }
-    transfer->ledger.source_eagain += in->blocked;
-    transfer->ledger.sink_eagain += out->blocked;
+    transfer->ledger.source_eagain += in->blocked && !source_was;
+    transfer->ledger.sink_eagain += out->blocked && !sink_was;
 }
 
 int transfer_settle(struct sluice_transfer *transfer, const struct move *move)

@@ -134,6 +134,7 @@ static int sink_has_left(struct sluice_transfer *transfer)
     if ((poll.revents & POLLERR) &&
         sys_getsockopt(transfer->out.fd, SOL_SOCKET, SO_ERROR, &error) >= 0 && error != 0)
         return -error;
+    transfer->never_hup = poll.revents == POLLERR; /* or the wait would end at once, for ever */
     return poll.revents & POLLHUP ? -EPIPE : 0;
 }
 
@@ -142,13 +143,14 @@ static int wait_for(struct sluice_transfer *transfer, uint64_t deadline, struct 
 {
     struct side *in = &transfer->in, *out = &transfer->out;
     const bool source = in->blocked && left_to_take(transfer) > 0;
-    const bool hup =
-        source && !out->blocked && (out->endpoint->medium & (MEDIUM_PIPE | MEDIA_SOCKETS));
+    const bool may_hup = !transfer->never_hup && source && !out->blocked &&
+                         (out->endpoint->medium & (MEDIUM_PIPE | MEDIA_SOCKETS));
     struct sluice_wait wait = {.source_fd = -1, .sink_fd = -1, .deadline = deadline};
 
-    const int left = hup ? sink_has_left(transfer) : 0;
+    const int left = may_hup ? sink_has_left(transfer) : 0;
     if (left < 0)
         return transfer_stop(transfer, SLUICE_SIDE_SINK, "poll", left, "its reader has left");
+    const bool hup = may_hup && !transfer->never_hup;
     transfer->watched_hup = hup;
     if (source) {
         wait.mask |= SLUICE_WAIT_SOURCE_IN;

@@ -5,7 +5,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::os::fd::FromRawFd;
+use std::os::unix::io::FromRawFd;
 use std::os::unix::net::UnixStream;
 
 enum End {
@@ -74,10 +74,11 @@ fn finish(sink: End) -> io::Result<()> {
 
 fn main() -> io::Result<()> {
     let names: Vec<String> = std::env::args().skip(1).collect();
-    let [from, to] = names.as_slice() else {
+    if names.len() != 2 {
         eprintln!("usage: rust-copy SOURCE SINK");
         std::process::exit(2);
-    };
+    }
+    let (from, to) = (&names[0], &names[1]);
     let source = open_source(from)?;
     let mut sink = open_sink(to)?;
     copy(source, &mut sink)?;

@@ -25,7 +25,7 @@ enum { UDP_MESSAGE = 1400, UNIX_MESSAGE = 65536 };
 static int buffer_get(struct sluice_transfer *transfer)
 {
     struct buffer *buffer = &transfer->buffer;
-    size_t size = transfer->options.chunk > BUFFER_SIZE ? transfer->options.chunk : BUFFER_SIZE;
+    size_t size = BUFFER_SIZE;
 
     if (buffer->bytes)
         return 0;

@@ -20,6 +20,7 @@ for size in (0, 1, 240, 241, 70000, 3 * MIB + 5):
         ledger = copy("--json", "--checksum", algorithm, path, out).expect(0).ledger()
         found = (ledger["checksum"]["algorithm"], ledger["checksum"]["value"])
         equal(found, (algorithm, value), f"{size} bytes, JSON")
+        equal(ledger["checksum"]["of"], out, "what the checksum is of")
         # Where the sink cannot be read back.
         result = copy("--checksum", algorithm, path, "-",
                       stdout=os.open(os.devnull, os.O_WRONLY)).expect(0)

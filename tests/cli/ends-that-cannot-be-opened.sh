@@ -65,6 +65,10 @@ copy(f"fd:{listening.fileno()}", out, pass_fds=[listening.fileno()]).refused(
     1, rf"fd:{listening.fileno()}", r"not connected|listen")
 file_with(b"precious", out)
 
+# Offsets where there are none.
+refused(["--offset", "5", "fd:0", out], r"offset|seek", stdin=os.pipe()[0])
+refused(["--offset", "sink=5", path, "-"], r"offset|seek", stdout=os.pipe()[1])
+
 # Standard input or output closed.
 for closed, arguments in ((0, ["-", out]), (1, [path, "-"])):
     result = copy(*arguments, before=lambda: os.close(closed),
@@ -112,6 +116,9 @@ else:
     refused([path, out], re.escape(out), r"permission denied")
     os.chmod(out, 0o600)
     os.chmod(directory, 0o500)
+    copy(path, out).expect(0)  # in place needs no right on the directory
+    same_bytes(content(out), data, "an existing file in an unwritable directory")
+    file_with(b"precious", out)
     copy(path, new).refused(1, re.escape(new), r"permission denied")
     refused(["--atomic", path, out], re.escape(out), r"permission denied")
     os.chmod(directory, 0o700)

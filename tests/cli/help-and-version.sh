@@ -10,7 +10,8 @@ equal(text.err, "", "standard error of --help")
 text = text.out.decode()
 for option in ("--rate", "--size", "--offset", "--length", "--append", "--method", "--require",
                "--chunk", "--pipe-size", "--idle-timeout", "--linger", "--atomic", "--salvage",
-               "--checksum", "--progress", "--numeric", "--quiet", "--verbose", "--stats", "--json"):
+               "--checksum", "--progress", "--numeric", "--quiet",
+               "--verbose", "--stats", "--json"):
     matches(text, re.escape(option) + r"\b", "sluice copy --help")
 for scheme in SCHEMES:
     matches(text, re.escape(scheme), "sluice copy --help: the endpoints")

@@ -77,6 +77,21 @@ no_leftovers(directory, "in", "out")
 copy("--salvage", f"{directory}/saved", path, "fd:9").expect(1, 2)
 no_leftovers(directory, "in", "out")
 
+# A file that is there is somebody's: never overwritten, never removed.
+for saved in ("in", "out", "other"):
+    for name in ("out", "other"):
+        file_with(b"precious", f"{directory}/{name}")
+    copy("--salvage", f"{directory}/{saved}", "-", f"{directory}/out", input=data).refused(
+        1, re.escape(f"{directory}/{saved}"), r"exists")
+    same_bytes(content(path), data, "the source after that")
+    equal(content(f"{directory}/out"), b"precious", "the sink after that")
+    equal(content(f"{directory}/other"), b"precious", "the other file after that")
+os.unlink(f"{directory}/other")
+os.unlink(f"{directory}/out")
+copy("--salvage", f"{directory}/out", path, f"{directory}/out").refused(2, r"salvage")
+no_leftovers(directory, "in")
+file_with(b"precious", f"{directory}/out")
+
 # One that cannot be made is said before a byte moves.
 read_end, write_end = os.pipe()
 os.write(write_end, b"12345")

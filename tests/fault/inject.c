@@ -243,10 +243,14 @@ static ssize_t done(enum point point, int64_t value)
         return (ssize_t)value;
     if (value > 0 && ((TO_SINK | FROM_SOURCE_TO_SINK) >> point & 1))
         seen.delivered += (uint64_t)value;
-    if (value == -EAGAIN && ((FROM_SOURCE | POINT(DOUBT)) >> point & 1))
+    if (value == -EAGAIN && ((FROM_SOURCE | POINT(DOUBT)) >> point & 1)) {
         seen.source_said_eagain = true;
-    if (value == -EAGAIN && (TO_SINK >> point & 1))
+        seen.source_eagains++;
+    }
+    if (value == -EAGAIN && (TO_SINK >> point & 1)) {
         seen.sink_said_eagain = true;
+        seen.sink_eagains++;
+    }
     /* Of both ends: who it was is found out by the library with poll, or by knowing that one of
      * them never says so. */
     if (value == -EAGAIN && (FROM_SOURCE_TO_SINK >> point & 1))

@@ -111,6 +111,7 @@ struct seen {
     uint64_t delivered_at;                     /* as it was when that one first came true */
     enum point last;                           /* the last point with a fault that came true */
     bool source_said_eagain, sink_said_eagain; /* in this step */
+    unsigned source_eagains, sink_eagains;     /* of calls that touch that side alone */
     unsigned descriptors;                      /* of the library, open now */
     unsigned low; /* calls that moved bytes through one of ours that is 0, 1 or 2 */
 };

@@ -263,6 +263,12 @@ static void read_ledger(struct work *work)
     if (ledger->delivered != sluice_transfer_delivered(work->transfer) ||
         ledger->parked != sluice_transfer_parked(work->transfer))
         case_fail("the ledger's delivered and parked are not the transfer's");
+    if (seen.calls[POINT_SPLICE] + seen.calls[POINT_SENDFILE] + seen.calls[POINT_COPY_RANGE] == 0 &&
+        (ledger->source_eagain != seen.source_eagains || ledger->sink_eagain != seen.sink_eagains))
+        case_fail(
+            "the source said EAGAIN %u times, the sink %u times: the ledger has %llu and %llu",
+            seen.source_eagains, seen.sink_eagains, (unsigned long long)ledger->source_eagain,
+            (unsigned long long)ledger->sink_eagain);
     if (outcome->result < 0 && outcome->error.error != outcome->result)
         case_fail("it returned %d, its error is %d", outcome->result, outcome->error.error);
     if (outcome->result >= 0 && outcome->error.error != 0)

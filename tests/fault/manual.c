@@ -67,6 +67,18 @@ const struct manual_row manual[] = {
     {TO_SINK, EFBIG, ERROR},
     {TO_SOCKET, ECONNRESET, ERROR},
     {TO_SOCKET, ETIMEDOUT, ERROR},
+    {TO_SOCKET, ECONNABORTED, ERROR},
+    {TO_SOCKET, ECONNREFUSED, ERROR},
+    {TO_SOCKET, EDESTADDRREQ, ERROR},
+    {TO_SOCKET, EHOSTDOWN, ERROR},
+    {TO_SOCKET, EHOSTUNREACH, ERROR},
+    {TO_SOCKET, EMSGSIZE, ERROR},
+    {TO_SOCKET, ENETDOWN, ERROR},
+    {TO_SOCKET, ENETRESET, ERROR},
+    {TO_SOCKET, ENETUNREACH, ERROR},
+    {TO_SOCKET, ENOBUFS, ERROR},
+    {TO_SOCKET, ENOTCONN, ERROR},
+    {TO_SINK, EROFS, ERROR}, /* made so meanwhile */
     {POINT(SPLICE_IN), ECONNRESET, ERROR},
     {POINT(SPLICE_IN), ETIMEDOUT, ERROR},
     {POINT(SPLICE_IN), ENOTCONN, ERROR},
@@ -281,7 +293,11 @@ static const struct {
 /* What only an end that is written to says. */
 static bool of_sink(int error)
 {
-    static const int errors[] = {EPIPE, ENOSPC, EDQUOT, EFBIG, ECONNRESET, ETIMEDOUT, ETXTBSY};
+    static const int errors[] = {
+        EPIPE,     ENOSPC,       EDQUOT,       EFBIG,        ECONNRESET,   ETIMEDOUT, ETXTBSY,
+        EROFS,     ENETDOWN,     ECONNABORTED, ECONNREFUSED, EDESTADDRREQ, EHOSTDOWN, EMSGSIZE,
+        ENETRESET, EHOSTUNREACH, ENETUNREACH,  ENOBUFS,      ENOTCONN,
+    };
     for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
         if (errors[i] == error)
             return true;

@@ -165,7 +165,7 @@ def _zero_source(case):
 def _terminal_source(case):
     master, slave = s.raw_terminal()
     case.need_length = True
-    case.in_thread.append(lambda: s.Feeder(master, case.data, end_it=False))
+    case.when_started.append(lambda _: s.Feeder(master, case.data, end_it=False))
     case.close_at_end.append(master)
     return case.inherit(slave)
 

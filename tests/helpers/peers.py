@@ -90,26 +90,33 @@ def close(end):
         end.close()
 
 
+def own(end):
+    """A descriptor of one's own: a number that somebody else closes can be another file soon."""
+    return os.dup(fd_of(end))
+
+
 class Feeder:
-    """Writes bytes into a descriptor or socket from a thread of its own, then ends it."""
+    """Writes bytes into a descriptor or socket from a thread of its own. It is the feeder's from
+    then on and ended with the last byte; with end_it=False it stays the caller's."""
 
     def __init__(self, end, data, piece=None, pause=0.0, end_it=True):
-        self.end, self.data, self.sent, self.error = end, data, 0, None
-        self._piece, self._pause, self._end_it = piece or max(len(data), 1), pause, end_it
+        self.data, self.sent, self.error = data, 0, None
+        self._piece, self._pause, self._fd = piece or max(len(data), 1), pause, own(end)
+        if end_it:
+            close(end)
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
 
     def _run(self):
-        fd, view = fd_of(self.end), memoryview(self.data)
+        view = memoryview(self.data)
         try:
             while self.sent < len(view):
-                self.sent += os.write(fd, view[self.sent:self.sent + self._piece])
+                self.sent += os.write(self._fd, view[self.sent:self.sent + self._piece])
                 if self._pause:
                     time.sleep(self._pause)
         except OSError as error:
             self.error = error
-        if self._end_it:
-            close(self.end)
+        os.close(self._fd)
 
     def join(self, seconds=LIMIT):
         self.thread.join(seconds)
@@ -117,12 +124,15 @@ class Feeder:
 
 
 class Collector:
-    """Reads a descriptor or socket to its end from a thread of its own, then closes it. Given a
-    listener, it accepts one peer first."""
+    """Reads a descriptor or socket, which is the collector's from then on, to its end in a thread
+    of its own, then closes it. Given a listener, it accepts one peer first."""
 
     def __init__(self, end, listener=False, piece=1 << 16, pause=0.0, hold=None):
-        self.end, self.data, self.error, self.first_at = end, bytearray(), None, None
-        self._listener, self._piece, self._pause = listener, piece, pause
+        self.data, self.error, self.first_at = bytearray(), None, None
+        self._listener, self._fd = (end, None) if listener else (None, own(end))
+        if not listener:
+            close(end)
+        self._piece, self._pause = piece, pause
         self.go = hold or threading.Event()
         if hold is None:
             self.go.set()
@@ -132,12 +142,11 @@ class Collector:
     def _run(self):
         try:
             if self._listener:
-                listener, self.end = self.end, self.end.accept()[0]
-                listener.close()
+                self._fd = self._listener.accept()[0].detach()
+                self._listener.close()
             self.go.wait()
-            fd = fd_of(self.end)
             while True:
-                piece = os.read(fd, self._piece)
+                piece = os.read(self._fd, self._piece)
                 if not piece:
                     break
                 self.first_at = self.first_at or time.monotonic()
@@ -146,7 +155,8 @@ class Collector:
                     time.sleep(self._pause)
         except OSError as error:
             self.error = error  # a terminal ends with EIO
-        close(self.end)
+        if self._fd is not None:
+            os.close(self._fd)
 
     def result(self, seconds=LIMIT):
         self.thread.join(seconds)

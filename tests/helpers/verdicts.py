@@ -63,7 +63,8 @@ def same_bytes(found, wanted, what):
         return True
     at = next((i for i, (a, b) in enumerate(zip(found, wanted)) if a != b),
               min(len(found), len(wanted)))
-    problem(f"{what}: {len(found)} bytes, wanted {len(wanted)}; the first difference is at {at}")
+    problem(f"{what}: {len(found)} bytes, wanted {len(wanted)}; the first difference is at {at}: "
+            f"found {found[at:at + 16]!r}, wanted {wanted[at:at + 16]!r}")
     return False
 
 

@@ -455,6 +455,46 @@ static void an_idle_transfer_holds_no_pipe(void **state)
     sluice_context_free(context);
 }
 
+/* Beyond the pool's bound memory serves, and the ledger says so. */
+static void beyond_the_bound_memory_serves(void **state)
+{
+    const struct sluice_context_options pool = {.size = sizeof pool, .max_pipes = 1, .max_idle = 1};
+    struct sluice_options options = SLUICE_OPTIONS_INIT;
+    sluice_context *context = sluice_context_new(&pool, NULL);
+
+    (void)state;
+    for (int by_name = 0; by_name < 2; by_name++) {
+        struct rig rig[2] = {0};
+        options.method = by_name ? SLUICE_METHOD_SPLICE : SLUICE_METHOD_AUTO;
+        for (int i = 0; i < 2; i++) {
+            rig[i].context = context;
+            end_open_source(&rig[i].source, END_UNIX, bytes, 60000, NULL);
+            end_open_sink(&rig[i].sink, i ? END_FILE : END_PIPE, &small);
+            rig_start(&rig[i], &options);
+        }
+        /* The first one holds the only pipe, full of what its sink does not take. */
+        assert_int_equal(rig_step(&rig[0], 0), SLUICE_WAIT);
+        assert_true(sluice_transfer_parked(rig[0].transfer) > 0);
+        assert_int_equal(rig_step(&rig[1], 0), by_name ? -EMFILE : SLUICE_DONE);
+        if (by_name) {
+            assert_int_equal(rig_error(&rig[1]).side, SLUICE_SIDE_PIPE);
+        } else {
+            struct sluice_fallback fallback = {.size = sizeof fallback};
+            assert_int_equal(sluice_transfer_fallback(rig[1].transfer, 0, &fallback), 0);
+            assert_int_equal(fallback.from, SLUICE_METHOD_SPLICE);
+            assert_int_equal(fallback.to, SLUICE_METHOD_READ_WRITE);
+            assert_int_equal(fallback.error, -EMFILE);
+            assert_int_equal(fallback.side, SLUICE_SIDE_PIPE);
+            rig_sink_has(&rig[1], bytes, 60000);
+        }
+        for (int i = 0; i < 2; i++) {
+            rig[i].context = NULL;
+            rig_stop(&rig[i]);
+        }
+    }
+    sluice_context_free(context);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -469,6 +509,7 @@ int main(void)
         cmocka_unit_test(steps_do_not_wait_for_a_terminal),
         cmocka_unit_test(parked_bytes_do_not_wait_for_a_silent_source),
         cmocka_unit_test(an_idle_transfer_holds_no_pipe),
+        cmocka_unit_test(beyond_the_bound_memory_serves),
     };
     return cmocka_run_group_tests(tests, make_bytes, NULL);
 }

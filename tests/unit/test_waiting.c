@@ -4,6 +4,7 @@
  * from a signal handler or from the progress function, a sink whose reader leaves.
  */
 #include <errno.h>
+#include <linux/net_tstamp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -464,6 +465,51 @@ static void a_reader_that_leaves_is_noticed_by_a_run(void **state)
     }
 }
 
+/* A socket with notifications that nobody has fetched (here: of when segments were sent) says
+ * POLLERR all the time. That is no hang-up, no end, and no reason to spin. */
+static bool leave_notifications(struct end *end)
+{
+    const int flags = SOF_TIMESTAMPING_TX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE |
+                      SOF_TIMESTAMPING_OPT_TSONLY | SOF_TIMESTAMPING_OPT_ID;
+    struct pollfd fd = {.fd = end->fd};
+
+    if (setsockopt(end->fd, SOL_SOCKET, SO_TIMESTAMPING, &flags, sizeof flags) < 0 ||
+        send(end->fd, "x", 1, 0) != 1 || poll(&fd, 1, 1000) != 1 || fd.revents != POLLERR) {
+        print_message("SKIP: no notifications of what was sent\n");
+        return false;
+    }
+    return true;
+}
+
+static void notifications_are_no_hang_up(void **state)
+{
+    (void)state;
+    for (int of_sink = 0; of_sink < 2; of_sink++)
+        for (int blocking = 0; blocking < 2; blocking++) {
+            struct sluice_options options = SLUICE_OPTIONS_INIT;
+            struct rig rig = {0};
+            char byte;
+
+            options.idle_timeout = 150 * MS;
+            open_silent(&rig, END_TCP, END_TCP, 0, blocking);
+            if (!leave_notifications(of_sink ? &rig.sink : &rig.source)) {
+                rig_start(&rig, &options);
+                rig_stop(&rig);
+                return;
+            }
+            if (of_sink)
+                assert_int_equal(recv(rig.sink.peer, &byte, 1, 0), 1);
+            assert_int_equal(end_feed(&rig.source, bytes, 1000), 1000);
+            rig_start(&rig, &options);
+            const uint64_t cpu = cpu_time();
+            assert_int_equal(rig_run(&rig, 5), -ETIMEDOUT);
+            assert_true(cpu_time() - cpu < 40 * MS);
+            assert_int_equal(rig_error(&rig).side, SLUICE_SIDE_SOURCE);
+            rig_sink_has(&rig, bytes, 1000);
+            rig_stop(&rig);
+        }
+}
+
 /* ---- signals ---- */
 
 static volatile sig_atomic_t sigpipes;
@@ -625,6 +671,7 @@ int main(void)
         cmocka_unit_test(an_interrupted_wait_is_told),
         cmocka_unit_test(a_reader_that_leaves_is_noticed_by_steps),
         cmocka_unit_test(a_reader_that_leaves_is_noticed_by_a_run),
+        cmocka_unit_test(notifications_are_no_hang_up),
         cmocka_unit_test(a_broken_sink_raises_no_signal),
         cmocka_unit_test(a_caller_who_ignores_sigpipe_says_so),
         cmocka_unit_test(a_storm_of_signals_loses_nothing),
