@@ -112,8 +112,10 @@ static int open_existing(const struct sink_request *request, struct sink_file *s
         const int error = open_unseen(sink, operation);
         return error < 0 ? error : take_attributes(sink, status);
     }
-    sink->fd =
-        open(request->path, O_WRONLY | O_CLOEXEC | O_NOCTTY | (request->append ? O_APPEND : 0));
+    const int flags = O_WRONLY | O_CLOEXEC | O_NOCTTY | (request->append ? O_APPEND : 0);
+    do /* a FIFO waits for its reader; another signal than a deadly one is no reason to stop */
+        sink->fd = open(request->path, flags);
+    while (sink->fd < 0 && errno == EINTR && !signals_caught());
     if (sink->fd < 0)
         return -errno;
     sink->empty_first = regular && !request->append && !request->keep && status->st_size > 0;
