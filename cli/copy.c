@@ -3,6 +3,7 @@
 #include "copy.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <string.h>
@@ -127,6 +128,22 @@ static enum status check_length(struct copy *copy)
     return STATUS_FAILED;
 }
 
+/* Between two ends that others feed and drain, our own sockets do not make a call wait: the library
+ * waits better itself. Next to a file they do, which takes the fewest calls. */
+static void relay_without_waiting(const struct copy *copy)
+{
+    const struct address *const addresses[] = {&copy->options.source, &copy->options.sink};
+    struct sluice_endpoint_info info[] = {{.size = sizeof *info}, {.size = sizeof *info}};
+
+    sluice_endpoint_describe(copy->source, &info[0]);
+    sluice_endpoint_describe(copy->sink, &info[1]);
+    if (info[0].seekable || info[1].seekable)
+        return;
+    for (int i = 0; i < 2; i++)
+        if (address_is_socket(addresses[i]))
+            fcntl(info[i].fd, F_SETFL, info[i].open_flags | O_NONBLOCK);
+}
+
 static enum status make_transfer(struct copy *copy)
 {
     struct sluice_options *options = &copy->options.library;
@@ -134,6 +151,7 @@ static enum status make_transfer(struct copy *copy)
     enum status status = check_length(copy);
     if (status != STATUS_DONE)
         return status;
+    relay_without_waiting(copy);
     options->flags |= SLUICE_NO_SIGPIPE;
     if (copy->options.stats || copy->options.json)
         options->flags |= SLUICE_TIME_CALLS | SLUICE_WITNESS;

@@ -19,7 +19,6 @@
 
 #define MEDIA_CACHED   (MEDIUM_FILE | MEDIUM_REMOTE | MEDIUM_BLOCK)
 #define MEDIA_MAPPABLE (MEDIA_CACHED | MEDIUM_DIRECT)
-#define MEDIA_DEVICES  (MEDIUM_TERMINAL | MEDIUM_CHAR)
 #define MEDIA_ALL      0x7fffffff
 
 enum { SMALL_PIPE = 65536 }; /* what a pipe has when nobody asks for more */
@@ -185,8 +184,6 @@ enum splice_route plan_splice_route(const struct sluice_endpoint *source,
      * page cache, or give pages back (measured: up to twice the throughput at 1 MiB). */
     if (sink->medium == MEDIUM_PIPE && source->medium == MEDIUM_FILE)
         return sink->capacity > SMALL_PIPE ? SPLICE_THROUGH_PIPE : SPLICE_STRAIGHT;
-    if (source->medium == MEDIUM_PIPE && (sink->medium & (MEDIUM_NULL | MEDIUM_ZERO)))
-        return source->capacity > SMALL_PIPE ? SPLICE_THROUGH_PIPE : SPLICE_STRAIGHT;
     return SPLICE_THROUGH_PIPE;
 }
 

@@ -164,16 +164,15 @@ int sluice_transfer_step(sluice_transfer *transfer, uint64_t budget, struct slui
     return step;
 }
 
-/* A small pipe is filled and emptied faster than a process can be put to sleep and woken: first the
- * other process is given the CPU for a moment (measured with 64 KiB pipes: up to twice the
- * throughput at less CPU, some ten sleeps instead of some ten thousand a gigabyte). */
+/* A pipe or a socket's buffer is filled and emptied faster than a process can be put to sleep and woken:
+ * first the other process is given the CPU for a moment (measured with 64 KiB pipes, and with TCP on
+ * both sides: up to twice the throughput at less CPU, some ten sleeps instead of some ten thousand a
+ * gigabyte). */
 static bool ready_soon(struct sluice_transfer *transfer, struct pollfd *fds, nfds_t count)
 {
     enum { MOMENT = 20000 };
     const struct timespec at_once = {0};
-    const int media = (int)transfer->in.endpoint->medium | (int)transfer->out.endpoint->medium;
-
-    if (count == 0 || !transfer->may_wait || !(media & MEDIUM_PIPE))
+    if (count == 0 || !transfer->may_wait)
         return false;
     const uint64_t until = sys_now() + MOMENT;
     do {

@@ -13,8 +13,9 @@ enum {
     /* The least that a terminal's ring holds when it says POLLOUT (seen: 16 KiB blocked). */
     TERMINAL_SURE = 512,
     /* A stream socket says POLLOUT while its queue is below its bound, and asks for the bound only
-     * before each buffer it allocates: a page goes in one. */
-    SOCKET_SURE = 4096,
+     * before each buffer it allocates: a piece that fits one goes in (seen: with SO_SNDBUF at its
+     * least a page did not). */
+    SOCKET_SURE = 512,
 };
 
 void side_init(struct side *side, enum sluice_side which, struct sluice_endpoint *endpoint,

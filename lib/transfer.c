@@ -100,8 +100,9 @@ static size_t next_want(struct sluice_transfer *transfer, uint64_t *deadline)
         const uint64_t allowed = rate_allow(&transfer->rate, want, sys_now(), deadline);
         if (want > allowed)
             want = allowed;
-        if (allowed == 0)
-            transfer->last_moved = sys_now(); /* we wait by our own choice: nobody is idle */
+        if (allowed > 0 && transfer->held_back)
+            transfer->last_moved = sys_now(); /* we waited by our own choice: nobody was idle */
+        transfer->held_back = allowed == 0;
     }
     if (transfer->method->bounded && !transfer->may_wait && want > side_bound(&transfer->out))
         want = side_bound(&transfer->out);

@@ -50,6 +50,7 @@ struct sluice_transfer {
     bool ended;       /* the source has */
     bool may_wait;    /* calls may wait inside the kernel: nothing else has to be watched */
     bool prepared;    /* for steps that never wait: blocking descriptors were looked after */
+    bool held_back;   /* the last wait was for the rate limit */
     bool never_hup;   /* the sink has notifications for somebody: its POLLERR says nothing */
     bool watched_hup; /* the last wait watched the sink's hang-up, and nothing has moved since */
     bool truncated;   /* mmap-write saw the source end inside what it had written */

@@ -17,6 +17,9 @@ TARGETS = {
 
 MORE_AT_A_TIME = 5
 
+# A round in which somebody fails does not count, and is reported; as many as this end the path.
+MOST_FAILURES = 3
+
 
 def compare(setting, path, contenders, peers, options, say):
     """Runs a path and returns everything about it as one JSON-ready object.
@@ -24,20 +27,25 @@ def compare(setting, path, contenders, peers, options, say):
     contenders: {SLUICE: how, CEILING: how}; peers: {name: how}."""
     everyone = {**contenders, CONTROL: contenders[CEILING], **peers}
     left_out = _warm_up(setting, path, everyone, options.size)
-    if SLUICE in left_out or CEILING in left_out:
-        return _report(path, options, [], left_out, None)
-    for name in left_out:
-        everyone.pop(name)
+    rounds, failures = [], []
+    if SLUICE not in left_out and CEILING not in left_out:
+        for name in left_out:
+            everyone.pop(name)
+        _fill_rounds(setting, path, everyone, options, say, rounds, failures)
+    return _report(path, options, rounds, left_out, failures)
+
+
+def _fill_rounds(setting, path, everyone, options, say, rounds, failures):
     chance = random.Random(options.seed)
-    rounds = []
-    wanted = options.pairs
-    while len(rounds) < wanted:
-        rounds.append(_one_round(setting, path, everyone, options.size, chance))
-        say(f"{path.name}: round {len(rounds)} of {wanted}")
-        if len(rounds) == wanted and wanted < options.pairs + options.more:
-            if _unresolved(_judge(rounds)):
-                wanted += min(MORE_AT_A_TIME, options.pairs + options.more - wanted)
-    return _report(path, options, rounds, left_out, _judge(rounds))
+    wanted, most = options.pairs, options.pairs + options.more
+    while len(rounds) < wanted and len(failures) < MOST_FAILURES:
+        say(f"{path.name}: round {len(rounds) + 1} of {wanted}")
+        try:
+            rounds.append(_one_round(setting, path, everyone, options.size, chance))
+        except RunFailed as failure:
+            failures.append(str(failure))
+        if len(rounds) == wanted < most and _unresolved(_judge(rounds)):
+            wanted = min(most, wanted + MORE_AT_A_TIME)
 
 
 def _warm_up(setting, path, everyone, size):
@@ -60,7 +68,13 @@ def _one_round(setting, path, everyone, size, chance):
     """Everyone once, in an order of its own: {name: Run}."""
     order = list(everyone)
     chance.shuffle(order)
-    return {name: run_once(setting, path, everyone[name], size) for name in order}
+    done = {}
+    for name in order:
+        try:
+            done[name] = run_once(setting, path, everyone[name], size)
+        except RunFailed as failure:
+            raise RunFailed(f"{name}: {failure}") from failure
+    return done
 
 
 def ratios(rounds, measure):
@@ -87,13 +101,14 @@ def _unresolved(judged):
     return any(one["verdict"] == NOT_RESOLVED for one in judged.values())
 
 
-def _report(path, options, rounds, left_out, judged):
+def _report(path, options, rounds, left_out, failures):
     names = list(rounds[0]) if rounds else []
     return {
         "path": path.name,
         "bytes": options.size or path.size,
         "pipe_size": path.pipe_size or None,
         "left_out": left_out,
+        "failed_rounds": failures,
         "medians": {
             name: {
                 "throughput": round(median(one[name].throughput for one in rounds), 4),
@@ -101,6 +116,6 @@ def _report(path, options, rounds, left_out, judged):
             }
             for name in sorted(names)
         },
-        "ratios": judged,
+        "ratios": _judge(rounds) if rounds else None,
         "rounds": [{name: run.as_json() for name, run in one.items()} for one in rounds],
     }

@@ -22,12 +22,10 @@ MEASURES = {"throughput": True, "cpu": False}
 
 
 def forced(setting, path, program, options, say):
-    """Returns a list of JSON-ready objects, one a size."""
-    sizes = ((options.size, 1),) if options.size else SIZES
-    return [
-        _one_size(setting, path, program, size, options.pairs * factor, options.seed, say)
-        for size, factor in sizes
-    ]
+    """Yields a JSON-ready object for each size."""
+    for size, factor in ((options.size, 1),) if options.size else SIZES:
+        pairs = options.pairs * factor
+        yield _one_size(setting, path, program, size, pairs, options.seed, say)
 
 
 def _one_size(setting, path, program, size, pairs, seed, say):

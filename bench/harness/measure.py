@@ -3,10 +3,10 @@
 
 import fcntl
 import os
-import select
 import signal
 import socket
 import subprocess
+import threading
 import time
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -156,24 +156,17 @@ def _free_port():
 
 
 def _wait_for(pid):
-    """The process's status and resource use; killed when it takes too long."""
+    """The process's status and resource use; killed when it takes too long, or we are to leave."""
+    too_late = threading.Timer(TIME_LIMIT, os.kill, (pid, signal.SIGKILL))
+    too_late.start()
     try:
-        pidfd = os.pidfd_open(pid)
-        try:
-            poll = select.poll()
-            poll.register(pidfd, select.POLLIN)
-            on_time = poll.poll(TIME_LIMIT * 1000)
-        finally:
-            os.close(pidfd)
+        _, status, usage = os.wait4(pid, 0)
     except BaseException:
         os.kill(pid, signal.SIGKILL)
         os.wait4(pid, 0)
         raise
-    if not on_time:
-        os.kill(pid, signal.SIGKILL)
-    _, status, usage = os.wait4(pid, 0)
-    if not on_time:
-        raise RunFailed("it hangs")
+    finally:
+        too_late.cancel()
     return status, usage
 
 

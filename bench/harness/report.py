@@ -30,7 +30,12 @@ def _verdict(found):
 
 
 def comparison(results):
-    return "\n\n".join((_against_ceiling(results), _against_peers(results)))
+    parts = [_against_ceiling(results), _against_peers(results)]
+    parts += (
+        f"{one['path']}: a round failed and does not count: {why}"
+        for one in results for why in one["failed_rounds"]
+    )
+    return "\n\n".join(parts)
 
 
 def _against_ceiling(results):
@@ -39,7 +44,8 @@ def _against_ceiling(results):
         rows = []
         for one in results:
             if not one["ratios"]:
-                why = one["left_out"].get(SLUICE) or one["left_out"].get(CEILING)
+                out = one["left_out"]
+                why = out.get(SLUICE) or out.get(CEILING) or one["failed_rounds"][0]
                 rows.append((one["path"], "-", "-", "-", "-", f"failed: {why}"[:60]))
                 continue
             found, medians = one["ratios"][measure], one["medians"]

@@ -90,8 +90,8 @@ def holds_only(path, byte):
 
 
 def warm_free_memory(size):
-    """Touches more than twice the memory that a sink in the page cache will take, and frees it. In a
-    virtual machine a page that the host has taken back costs several times as much at its first
+    """Touches more than twice the memory that a sink in the page cache will take, and frees it. In
+    a virtual machine a page that the host has taken back costs several times as much at its first
     touch; that would be charged to whoever happens to run next. The host is quick to take back what
     is free, so this is the last thing before a run."""
     if size < WARM_FROM:

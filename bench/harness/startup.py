@@ -15,25 +15,23 @@ MEASURES = ("wall", "cpu")
 
 
 def startup(setting, program, rounds, say):
-    """Returns a list of JSON-ready objects, one for each place that the output goes to."""
+    """Yields a JSON-ready object for each place that the output goes to."""
     source = setting.scratch.source("tmpfs", SIZE)
     places = {
         "/dev/null": "/dev/null",
         "a file on tmpfs": setting.scratch.name("tmpfs", "sink"),
         "a file on disk": setting.scratch.name("disk", "sink"),
     }
-    results = []
     for label, output in places.items():
         say(f"start-up and 1 KiB into {label}")
         samples = _spawn(setting, program, source, output, rounds)
-        results.append({
+        yield {
             "output": label,
             "bytes": SIZE,
             "medians_us": _medians(samples),
             "ratios": {measure: _judge(samples, measure) for measure in MEASURES},
             "samples_us": samples,
-        })
-    return results
+        }
 
 
 def _spawn(setting, program, source, output, rounds):

@@ -18,11 +18,13 @@
 enum { PIPE_SIZE = 1 << 20, PIPE_LEAST = 1 << 16 };
 
 /* SPLICE_F_NONBLOCK speaks of the pipes of a call only. The private pipe never makes us wait: it is
- * filled only if it has room, and drained only of what it holds. */
-static unsigned flags_for(const struct sluice_transfer *transfer, const struct side *side)
+ * filled only if it has room, and drained only of what it holds. A user's pipe may make us wait where
+ * the other end is a file; where both ends are fed and drained by others, they are given the CPU for a
+ * moment before anybody sleeps (run.c), which was measured to be faster. */
+static unsigned flags_for(const struct sluice_transfer *transfer)
 {
-    const bool user_pipe = side->endpoint->medium == MEDIUM_PIPE;
-    return transfer->may_wait && user_pipe ? 0 : SPLICE_F_NONBLOCK;
+    const int media = (int)transfer->in.endpoint->medium | (int)transfer->out.endpoint->medium;
+    return transfer->may_wait && (media & MEDIA_SEEKABLE) ? 0 : SPLICE_F_NONBLOCK;
 }
 
 static int borrow_pipe(struct sluice_transfer *transfer)
@@ -51,7 +53,7 @@ static struct move splice_fill(struct sluice_transfer *transfer, size_t want)
             return (struct move){.call = CALL_PIPE, .value = error};
     }
     const ssize_t value = sys_splice(in->fd, side_offset(in), transfer->pipe->write_end, NULL, want,
-                                     flags_for(transfer, in));
+                                     flags_for(transfer));
     if (value > 0)
         transfer->pipe->parked += (uint64_t)value;
     return (struct move){.call = CALL_SPLICE_IN, .value = value};
@@ -67,7 +69,7 @@ static struct move splice_drain(struct sluice_transfer *transfer)
     if (!transfer->may_wait && length > side_bound(out))
         length = side_bound(out);
     const ssize_t value = sys_splice(transfer->pipe->read_end, NULL, out->fd, side_offset(out),
-                                     length, flags_for(transfer, out));
+                                     length, flags_for(transfer));
     if (value > 0)
         transfer->pipe->parked -= (uint64_t)value;
     return (struct move){.call = CALL_SPLICE_OUT, .value = value};

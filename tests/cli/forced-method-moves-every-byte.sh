@@ -39,8 +39,8 @@ for method in METHODS:
             collector, marker = Collector(listener, True), "UNIX-STREAM:"
         elif sink == "pipe":
             read_end, options["stdout"] = os.pipe()
-            target, collector = "-", Collector(read_end)
             marker = f"pipe:[{os.fstat(read_end).st_ino}]"
+            target, collector = "-", Collector(read_end)
         elif sink == "null":
             target, marker = "null:", "/dev/null"
         running = Traced(["copy", f"--method={method}", path, target],

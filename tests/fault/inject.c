@@ -185,6 +185,21 @@ static void raise_sigpipe(enum point point)
         pthread_kill(pthread_self(), SIGPIPE);
 }
 
+static struct {
+    enum point point;
+    unsigned from;
+    void (*happens)(void *data);
+    void *data;
+} event;
+
+void inject_before(enum point point, unsigned from, void (*happens)(void *data), void *data)
+{
+    event.point = point;
+    event.from = from;
+    event.happens = happens;
+    event.data = data;
+}
+
 static bool may_cut(enum point point)
 {
     return (CAN_BE_CUT >> point & 1) && !(sink_messages && (TO_SINK >> point & 1));
@@ -217,6 +232,8 @@ static bool struck(enum point point, size_t *length, int64_t *value)
     count_call(point);
     if (paused)
         return false;
+    if (event.happens && event.point == point && event.from == seen.calls[point])
+        event.happens(event.data);
     for (unsigned i = 0; i < fault_count; i++) {
         const struct fault *fault = faults + i;
         const unsigned number = seen.calls[point];

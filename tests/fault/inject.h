@@ -90,6 +90,10 @@ void inject_end(void);
 /* Faults do not come true for a while; calls are counted all the same. */
 void inject_pause(bool pause);
 
+/* Something that happens just before call number `from` of a point, when the library has made up
+ * its mind and the kernel has not yet been asked. NULL: nothing. */
+void inject_before(enum point point, unsigned from, void (*happens)(void *data), void *data);
+
 /* Time is the test's own: it goes on by a moment whenever it is asked for, and by the whole of a
  * wait in which nothing happens. 0 gives the real time back. */
 void inject_clock(uint64_t now);

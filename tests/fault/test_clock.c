@@ -244,6 +244,33 @@ static void a_low_rate_is_not_idleness(void **state)
     }
 }
 
+/* Nor is the wait that we chose held against the source afterwards: its silence begins then. */
+static void silence_begins_after_our_own_wait(void **state)
+{
+    struct sluice_options options = SLUICE_OPTIONS_INIT;
+    struct sluice_wait wait = {.size = sizeof wait};
+    struct work work = {0};
+
+    (void)state;
+    end_open_source(&work.source, END_UNIX, bytes, 1, &(struct end_options){.open = true});
+    end_open_sink(&work.sink, END_FILE, NULL);
+    options.rate = 1;
+    options.idle_timeout = SECOND / 2;
+    begin(&work, &options);
+    while (sluice_transfer_delivered(work.transfer) == 0) {
+        assert_int_equal(sluice_transfer_step(work.transfer, 0, &wait), SLUICE_WAIT);
+        inject_clock(wait.deadline);
+    }
+    /* The byte that may now be taken is not there yet. */
+    assert_int_equal(sluice_transfer_step(work.transfer, 0, &wait), SLUICE_WAIT);
+    assert_true(wait.mask & SLUICE_WAIT_SOURCE_IN);
+    assert_in_range(wait.deadline, inject_clock_now() + SECOND / 4,
+                    inject_clock_now() + SECOND / 2);
+    inject_clock(wait.deadline);
+    assert_int_equal(sluice_transfer_step(work.transfer, 0, &wait), -ETIMEDOUT);
+    end(&work);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -252,6 +279,7 @@ int main(void)
         cmocka_unit_test(a_fallback_does_not_slow_down),
         cmocka_unit_test(an_idle_timeout_is_exact),
         cmocka_unit_test(a_low_rate_is_not_idleness),
+        cmocka_unit_test(silence_begins_after_our_own_wait),
     };
     return cmocka_run_group_tests(tests, make_bytes, NULL);
 }

@@ -278,10 +278,22 @@ static void sides_that_are_not_ready(void **state)
 {
     static const struct {
         enum end_kind source, sink;
+        size_t capacity;
     } pairs[] = {
-        {END_FILE, END_PIPE}, {END_FILE, END_TCP},  {END_FILE, END_UNIX}, {END_PIPE, END_PIPE},
-        {END_PIPE, END_TCP},  {END_PIPE, END_UNIX}, {END_TCP, END_PIPE},  {END_TCP, END_TCP},
-        {END_UNIX, END_PIPE}, {END_UNIX, END_UNIX}, {END_PIPE, END_FILE}, {END_UNIX, END_FILE},
+        {END_FILE, END_PIPE, 4096},
+        {END_FILE, END_TCP, 4096},
+        {END_FILE, END_UNIX, 4096},
+        {END_PIPE, END_PIPE, 4096},
+        {END_PIPE, END_TCP, 4096},
+        {END_PIPE, END_UNIX, 4096},
+        {END_TCP, END_PIPE, 4096},
+        {END_TCP, END_TCP, 4096},
+        {END_UNIX, END_PIPE, 4096},
+        {END_UNIX, END_UNIX, 4096},
+        {END_PIPE, END_FILE, 4096},
+        {END_UNIX, END_FILE, 4096},
+        /* The source has ended, and what is parked must be taken again by another method. */
+        {END_FILE, END_PIPE, 1 << 17},
     };
     enum sluice_method methods[SLUICE_METHOD_COUNT];
     unsigned failed = 0;
@@ -290,8 +302,8 @@ static void sides_that_are_not_ready(void **state)
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         struct job job = {.source = pairs[i].source,
                           .sink = pairs[i].sink,
-                          .length = 150000,
-                          .capacity = 4096,
+                          .length = pairs[i].capacity == 4096 ? 150000 : 400000,
+                          .capacity = pairs[i].capacity,
                           .own_offsets = true,
                           .slow = true};
         const unsigned count = job_methods(&job, methods);

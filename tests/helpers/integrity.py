@@ -242,7 +242,7 @@ def pairwise_cases(sources_, sinks_, seed=1):
             open_pairs.discard(pair)
 
 
-def _share(cases, worker, workers):
+def share(cases, worker, workers):
     """This worker's part. There is one block device: the first worker has all its cases."""
     parts = {True: [], False: []}
     for case in cases:
@@ -250,7 +250,7 @@ def _share(cases, worker, workers):
     return (parts[True] if worker == 0 else []) + parts[False][worker::workers]
 
 
-def run_cases(cases, most_problems=12):
+def run_cases(cases, share=share, most_problems=12):
     """Runs them on every processor; returns how many. Stops early where nearly everything fails."""
     workers = os.cpu_count() or 1
     cases = list(cases)
@@ -262,7 +262,7 @@ def run_cases(cases, most_problems=12):
             s.directories.clear()
             directory = s.scratch()
             try:
-                for case in _share(cases, worker, workers):
+                for case in share(cases, worker, workers):
                     copy.copy(case).run(directory)  # its bytes go with the copy
                     if len(s.problems) >= most_problems:
                         print("too many problems: giving up", flush=True)

@@ -88,7 +88,7 @@ static const struct {
     {END_FILE, END_PIPE, SLUICE_METHOD_SPLICE, 1, 0, {"splice"}},
     {END_PIPE, END_FILE, SLUICE_METHOD_SPLICE, 2, 1, {"splice", "splice"}},
     {END_PIPE, END_PIPE, SLUICE_METHOD_SPLICE, 1, 0, {"splice"}},
-    {END_PIPE, END_NULL, SLUICE_METHOD_SPLICE, 1, 0, {"splice"}},
+    {END_PIPE, END_NULL, SLUICE_METHOD_SPLICE, 2, 0, {"splice", "splice"}},
     {END_UNIX, END_UNIX, SLUICE_METHOD_SPLICE, 2, 0, {"splice", "splice"}},
     {END_TCP, END_FILE, SLUICE_METHOD_READ_WRITE, 2, 2, {"recv", "write"}},
     {END_UDP, END_FILE, SLUICE_METHOD_READ_WRITE, 2, 2, {"recvmsg", "write"}},

@@ -240,12 +240,11 @@ static struct sluice_endpoint endpoint_of(unsigned bit, uint64_t capacity)
                                     .capacity = capacity};
 }
 
-/* What splice or sendfile may hold a user's pipe for, since it cannot wait for anybody: another
- * pipe, a file of a local file system, and devices that have or take any number of bytes at
- * once. */
+/* What splice or sendfile may hold a user's pipe for, since it waits for nobody: another pipe, and a
+ * file of a local file system. */
 static bool may_meet_pipe(enum medium medium)
 {
-    return medium & (MEDIUM_PIPE | MEDIUM_FILE | MEDIUM_DIRECT | MEDIUM_NULL | MEDIUM_ZERO);
+    return medium & (MEDIUM_PIPE | MEDIUM_FILE | MEDIUM_DIRECT);
 }
 
 static void a_users_pipe_meets_nothing_that_waits(void **state)

@@ -250,11 +250,11 @@ static void the_budget_is_kept_by_what_is_parked(void **state)
 /* ---- blocking descriptors that are not ours ---- */
 
 /* A step that waited would be ended by the alarm of rig_step(). */
-static void drive_blocking_sink(enum end_kind kind, enum sluice_method method)
+static void drive_blocking_sink(enum end_kind kind, enum sluice_method method, size_t capacity)
 {
-    const struct end_options options = {.blocking = true, .capacity = 16384};
+    const struct end_options options = {.blocking = true, .capacity = capacity};
     struct sluice_options transfer_options = SLUICE_OPTIONS_INIT;
-    const size_t length = 300000;
+    const size_t length = capacity > 4096 ? 300000 : 60000;
     struct rig rig = {0};
     size_t done = 0;
     int step;
@@ -290,7 +290,8 @@ static void steps_do_not_wait_for_a_blocking_sink(void **state)
     (void)state;
     for (size_t i = 0; i < WAITING_KINDS; i++)
         for (size_t k = 0; k < sizeof methods / sizeof *methods; k++)
-            drive_blocking_sink(waiting_kinds[i], methods[k]);
+            for (size_t capacity = 1; capacity <= 1 << 18; capacity *= 64)
+                drive_blocking_sink(waiting_kinds[i], methods[k], capacity);
 }
 
 static void steps_do_not_wait_for_a_blocking_source(void **state)
