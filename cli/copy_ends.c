@@ -136,6 +136,6 @@ enum status copy_open_sink(struct copy *copy)
         fd = address_connect(address, copy->sink_name, NAME_SIZE, &operation);
     if (fd < 0)
         return copy_cannot(copy, SLUICE_SIDE_SINK, operation, address->text, fd);
-    copy->sink_is_stdout = same_file(fd, STDOUT_FILENO);
+    copy->sink_is_stdout = fd == STDOUT_FILENO || same_file(fd, STDOUT_FILENO);
     return make_endpoint(copy, SLUICE_SIDE_SINK, fd, borrowed);
 }

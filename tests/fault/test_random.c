@@ -66,9 +66,9 @@ static struct job random_job(uint64_t number)
     if (job.chunk && job.length / job.chunk > 1000)
         job.chunk = (uint32_t)(job.length / 1000);
     if (random_below(&seed, 3) == 0)
-        job.pipe_size = 4096 << random_below(&seed, 6);
+        job.pipe_size = 4096U << random_below(&seed, 6);
     if (job.slow)
-        job.capacity = 4096 << random_below(&seed, 4);
+        job.capacity = (size_t)4096 << random_below(&seed, 4);
     if (random_below(&seed, 3) == 0)
         job.budget = 1 + job.length / 500 + size(&seed, 100000);
     if (job.source == END_ZERO) { /* it has no end of its own */
