@@ -3,6 +3,7 @@
 # Few descriptors, a limit on the size of files, a stop and a continuation, no /proc: the bytes are
 # right, or the message is, and nothing is left behind.
 . "${SOURCE_ROOT:?}/tests/helpers/scenario.sh"
+skip_under_sanitizer "it needs descriptors and memory of its own"
 
 scenario <<'PY'
 data = random_bytes(300000)
