@@ -194,7 +194,9 @@ static enum status failed(struct copy *copy)
     sluice_transfer_error(copy->transfer, &copy->report.error);
     copy->report.error.parked = parked;
     if (copy->options.salvage)
-        copy->report.salvaged = salvage_write(&copy->salvage, copy->transfer);
+        salvage_write(&copy->salvage, copy->transfer);
+    copy->report.salvaged = copy->salvage.kept;
+    copy->report.unsaved = copy->salvage.lost;
     /* The reader of standard output has left: die as others do, without a word. */
     if (copy->report.error.error == -EPIPE && copy->report.error.side == SLUICE_SIDE_SINK &&
         copy->options.sink.scheme == ADDRESS_STANDARD && !signals_sigpipe_ignored())

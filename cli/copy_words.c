@@ -112,7 +112,7 @@ static void fate(const struct copy *copy, uint64_t parked, char *text, size_t si
     char delivered[32], held[32];
 
     units_format_bytes(copy->report.error.delivered, delivered);
-    units_format_bytes(parked, held);
+    units_format_bytes(parked - copy->report.salvaged, held);
     if (parked == 0)
         snprintf(text, size, "%" PRIu64 " bytes delivered, %s; nothing parked",
                  copy->report.error.delivered, delivered);

@@ -14,13 +14,9 @@
 #include <unistd.h>
 
 #include "commands.h"
-#include "config.h"
 #include "copy_options.h"
+#include "json.h"
 #include "units.h"
-
-#ifdef HAVE_JANSSON
-#include <jansson.h>
-#endif
 
 /* ---- text ---- */
 
@@ -138,8 +134,9 @@ static json_t *endpoint_json(const char *name, const sluice_endpoint *endpoint, 
 {
     struct sluice_endpoint_info info = {.size = sizeof info};
     sluice_endpoint_describe(endpoint, &info);
-    return json_pack("{ss ss ss sI sb}", "address", name, "kind", sluice_kind_name(info.kind),
-                     "name", info.name, "bytes", (json_int_t)info.bytes, "kind_only", kind_only);
+    return json_pack("{so ss ss sI sb}", "address", json_name(name), "kind",
+                     sluice_kind_name(info.kind), "name", info.name, "bytes",
+                     (json_int_t)info.bytes, "kind_only", kind_only);
 }
 
 static json_t *candidate_json(const struct sluice_candidate *candidate)
@@ -183,9 +180,7 @@ void explain_json(const struct explanation *explanation, FILE *out)
         endpoint_json(explanation->source_name, explanation->source, explanation->source_is_kind),
         "sink", endpoint_json(explanation->sink_name, explanation->sink, explanation->sink_is_kind),
         "candidates", candidates);
-    json_dumpf(object, out, JSON_INDENT(2));
-    fputc('\n', out);
-    json_decref(object);
+    json_print(object, JSON_INDENT(2), out);
 }
 #else
 void explain_json(const struct explanation *explanation, FILE *out)

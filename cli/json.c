@@ -2,11 +2,11 @@
 /* The same for programs: the object that sluice-copy(1) describes. */
 #include "report.h"
 
-#include "config.h"
+#include "json.h"
 
 #ifdef HAVE_JANSSON
-#include <jansson.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static json_int_t integer(uint64_t value)
@@ -20,8 +20,7 @@ static json_t *seconds_json(double value)
     return json_real(floor(value * 1e6 + 0.5) / 1e6);
 }
 
-/* Any name as JSON: a byte that is no UTF-8 becomes U+FFFD. */
-static json_t *name_json(const char *name)
+json_t *json_name(const char *name)
 {
     char clean[3 * 512 + 1];
     size_t at = 0;
@@ -84,7 +83,7 @@ static json_t *error_json(const struct report *report)
     const char *endpoint = report->error_endpoint;
     return json_pack("{ss ss? so ss ss? ss? sI}", "side", sluice_side_name(error->side),
                      "operation", error->operation, "endpoint",
-                     endpoint ? name_json(endpoint) : json_null(), "errno",
+                     endpoint ? json_name(endpoint) : json_null(), "errno",
                      errno_name(error->error), "message", report->errno_words, "reason",
                      error->reason, "offset", integer(error->offset));
 }
@@ -93,18 +92,19 @@ static void add_transfer(json_t *object, const struct report *report)
 {
     /* All zero if it was refused: nothing was moved. */
     struct sluice_ledger ledger = {.size = sizeof ledger};
+    const uint64_t out = report->salvaged + report->unsaved;
     if (report->transfer)
         sluice_transfer_ledger(report->transfer, &ledger);
 
     json_t *more = json_pack(
         "{sI sI sI sI sI ss sf sI sI s{sI sI} so so}", "bytes", integer(ledger.delivered), "taken",
         integer(ledger.taken), "delivered", integer(ledger.delivered), "parked",
-        integer(ledger.parked + report->salvaged), "lost", integer(ledger.parked), "method",
+        integer(ledger.parked + out), "lost", integer(ledger.parked + report->unsaved), "method",
         sluice_method_name(ledger.method), "copies_per_byte", report_copies(&ledger), "calls",
         integer(ledger.calls), "polls", integer(ledger.polls), "eagain", "source",
         integer(ledger.source_eagain), "sink", integer(ledger.sink_eagain), "legs",
         legs_json(report, ledger.rows), "fallbacks", fallbacks_json(report, ledger.fallbacks));
-    json_object_set_new(more, "taken", json_integer(integer(ledger.taken + report->salvaged)));
+    json_object_set_new(more, "taken", json_integer(integer(ledger.taken + out)));
     if (ledger.pipe_got)
         json_object_set_new(more, "pipe",
                             json_pack("{sI sI}", "asked", integer(ledger.pipe_asked), "got",
@@ -113,11 +113,18 @@ static void add_transfer(json_t *object, const struct report *report)
     json_decref(more);
 }
 
-static void print_line(json_t *object, FILE *out)
+void json_print(json_t *object, size_t flags, FILE *out)
 {
-    json_dumpf(object, out, JSON_COMPACT | JSON_REAL_PRECISION(9));
-    fputc('\n', out);
+    char *text = json_dumps(object, flags | JSON_REAL_PRECISION(9));
+
+    /* In one piece also on standard error, which has no buffer. */
+    if (text) {
+        const size_t length = strlen(text);
+        text[length] = '\n'; /* instead of its end */
+        fwrite(text, 1, length + 1, out);
+    }
     fflush(out);
+    free(text);
     json_decref(object);
 }
 
@@ -130,7 +137,7 @@ void report_json(const struct report *report, bool lines, FILE *out)
     report_cpu(report, &user, &system);
     json_t *object =
         json_pack("{si so so ss sI so s{so so} s{sI sI}}", "version", 1, "source",
-                  name_json(report->source), "sink", name_json(report->sink), "status", status,
+                  json_name(report->source), "sink", json_name(report->sink), "status", status,
                   "salvaged", integer(report->salvaged), "seconds", seconds_json(report->seconds),
                   "cpu", "user", seconds_json(user), "system", seconds_json(system), "switches",
                   "voluntary", (json_int_t)(after->ru_nvcsw - before->ru_nvcsw), "involuntary",
@@ -142,10 +149,10 @@ void report_json(const struct report *report, bool lines, FILE *out)
     if (report->checksum)
         json_object_set_new(object, "checksum",
                             json_pack("{ss ss so}", "algorithm", report->checksum_name, "value",
-                                      report->checksum, "of", name_json(report->checksum_of)));
+                                      report->checksum, "of", json_name(report->checksum_of)));
     if (report->error.error)
         json_object_set_new(object, "error", error_json(report));
-    print_line(object, out);
+    json_print(object, JSON_COMPACT, out);
 }
 
 void report_json_progress(uint64_t delivered, uint64_t expected, double seconds, FILE *out)
@@ -154,7 +161,7 @@ void report_json_progress(uint64_t delivered, uint64_t expected, double seconds,
                                integer(delivered), "seconds", seconds_json(seconds));
     if (expected != UINT64_MAX)
         json_object_set_new(object, "expected", json_integer(integer(expected)));
-    print_line(object, out);
+    json_print(object, JSON_COMPACT, out);
 }
 
 #else

@@ -99,6 +99,7 @@ void report_text(const struct report *report, FILE *out)
     print_pipe(&ledger, out);
     print_fallbacks(report, ledger.fallbacks, out);
     fprintf(out, "lost          %" PRIu64 " bytes, parked %s, salvaged %" PRIu64 "\n",
-            ledger.parked, units_format_count(ledger.parked + report->salvaged, parked),
+            ledger.parked + report->unsaved,
+            units_format_count(ledger.parked + report->salvaged + report->unsaved, parked),
             report->salvaged);
 }

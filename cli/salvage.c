@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "descriptor.h"
+#include "message.h"
 
 enum {
     PIPE_SIZE = 1 << 20, /* what the library asks for */
@@ -36,41 +38,49 @@ bool salvage_is(const struct salvage *salvage, const char *path)
            own.st_ino == named.st_ino;
 }
 
-static int write_all(int fd, const char *bytes, size_t length)
+/* How much was written; less than all is a failure, and errno says which. */
+static size_t write_all(int fd, const char *bytes, size_t length)
 {
-    while (length > 0) {
-        const ssize_t value = write(fd, bytes, length);
+    size_t done = 0;
+
+    while (done < length) {
+        const ssize_t value = write(fd, bytes + done, length - done);
         if (value < 0 && errno != EINTR)
-            return -errno;
-        if (value > 0) {
-            bytes += value;
-            length -= (size_t)value;
-        }
+            break;
+        done += value > 0 ? (size_t)value : 0;
     }
-    return 0;
+    return done;
 }
 
-uint64_t salvage_write(struct salvage *salvage, sluice_transfer *transfer)
+void salvage_write(struct salvage *salvage, sluice_transfer *transfer)
 {
     char bytes[65536];
-    uint64_t total = 0;
     ssize_t value;
 
     while ((value = sluice_transfer_salvage(transfer, bytes, sizeof bytes)) > 0) {
-        if (write_all(salvage->fd, bytes, (size_t)value) < 0)
-            break;
-        total += (uint64_t)value;
+        const size_t done = write_all(salvage->fd, bytes, (size_t)value);
+        salvage->kept += done;
+        if (done == (size_t)value)
+            continue;
+        salvage->lost += (size_t)value - done;
+        message("cannot write the salvage file '%s': %s", salvage->path, strerror(errno));
+        break;
     }
-    return total;
 }
 
 void salvage_close(struct salvage *salvage)
 {
     if (salvage->fd < 0)
         return;
-    const off_t written = lseek(salvage->fd, 0, SEEK_CUR);
-    if ((written <= 0 || ftruncate(salvage->fd, written) < 0) && salvage_is(salvage, salvage->path))
-        unlink(salvage->path);
+    /* Shortened also where it goes: a name that cannot be removed shall not keep the space. */
+    int failed = ftruncate(salvage->fd, (off_t)salvage->kept);
+    if (!salvage->kept) {
+        errno = ESTALE; /* the name is another file's by now */
+        failed = salvage_is(salvage, salvage->path) ? unlink(salvage->path) : -1;
+    }
+    if (failed)
+        message("cannot %s the salvage file '%s': %s", salvage->kept ? "shorten" : "remove",
+                salvage->path, strerror(errno));
     close(salvage->fd);
     salvage->fd = -1;
 }

@@ -5,25 +5,27 @@
 #define CLI_SALVAGE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "sluice.h"
 
 struct salvage {
     int fd; /* -1: none */
     const char *path;
+    uint64_t kept, lost; /* bytes that were parked: written to it, not written */
 };
 
 /* Creates it, with room for what a private pipe of that size (0: the usual) and a buffer can hold; it
  * must not exist. Returns 0 or a negative errno. */
 int salvage_open(struct salvage *salvage, const char *path, uint64_t pipe_size);
 
-/* Writes what is parked, and returns how many bytes that were. */
-uint64_t salvage_write(struct salvage *salvage, sluice_transfer *transfer);
+/* Writes what is parked, and counts it. Says what goes wrong. */
+void salvage_write(struct salvage *salvage, sluice_transfer *transfer);
 
 /* Whether the file is the one of that name: a sink must not be. */
 bool salvage_is(const struct salvage *salvage, const char *path);
 
-/* Shortens it to what was written; without any it is removed. */
+/* Shortens it to what was kept; without any it is removed. Says what goes wrong. */
 void salvage_close(struct salvage *salvage);
 
 #endif
