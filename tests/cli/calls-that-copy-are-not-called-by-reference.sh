@@ -29,7 +29,7 @@ done
 
 # A call that is refused from some point on.
 for rule in splice=ENOSYS@3+ splice=EINVAL@2+ splice=EINVAL; do
-    cat "$T/in" | with_shim "$rule" "$SLUICE" copy --json --chunk=64K - "$T/out" >"$T/ledger"
+    cat <"$T/in" | with_shim "$rule" "$SLUICE" copy --json --chunk=64K - "$T/out" >"$T/ledger"
     [ "$(shim_applied splice)" -gt 0 ] || continue
     expect_same "$T/in" "$T/out"
     error=${rule#splice=}

@@ -39,6 +39,14 @@ result = running.finish().expect(0)
 same_bytes(collector.result(), data, "standard output")
 equal(json.loads(result.err)["bytes"], MIB, "the ledger on standard error")
 
+# It is written in one piece, so that nobody's output gets between.
+for sink, number in ((out, 1), ("-", 2)):
+    result = traced("copy", "--json", path, sink, trace="write",
+                    stdout=None if number == 1 else os.open(os.devnull, os.O_WRONLY)).expect(0)
+    pieces = [call for call in result.calls if call.arguments.startswith(f"{number}<")
+              and "/dev/null" not in call.arguments]
+    equal(len(pieces), 1, f"writes of the ledger on descriptor {number}")
+
 # By reference: no copy.
 listener = tcp_listener()
 collector = Collector(listener, listener=True)

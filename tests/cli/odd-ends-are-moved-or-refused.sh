@@ -17,7 +17,7 @@ wait_for(lambda: len(proc(sleeper.pid, "environ")) > 100000 and state_of(sleeper
 time.sleep(0.05)
 try:
     for path in ("/proc/cpuinfo", "/proc/filesystems", f"/proc/{sleeper.pid}/environ",
-                 f"/proc/{sleeper.pid}/status", f"/proc/{sleeper.pid}/cmdline",
+                 f"/proc/{sleeper.pid}/maps", f"/proc/{sleeper.pid}/cmdline",
                  "/proc/sys/kernel/ostype", "/sys/class/net/lo/address",
                  "/sys/kernel/mm/transparent_hugepage/enabled"):
         if not os.path.exists(path):

@@ -125,7 +125,8 @@ class Weather:
             running.signal(signal.SIGUSR1)
             time.sleep(0.003)
         if keep is not None:
-            wait_for(lambda: len(collector.data) == len(data) or not running.running(), self.name, 20)
+            wait_for(lambda: len(collector.data) == len(data) or not running.running(),
+                     self.name, 20)
             time.sleep(0.01)
             os.close(keep)
         result = running.finish()

@@ -40,11 +40,6 @@ static void start(void)
         abort();
 }
 
-unsigned case_number(void)
-{
-    return number;
-}
-
 bool case_begin(const char *format, ...)
 {
     const struct itimerval patience = {.it_value.tv_sec = PATIENCE};

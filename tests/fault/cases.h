@@ -29,7 +29,4 @@ void case_counts_for(enum sluice_method method);
 /* Prints how many cases were run for each method since the last call, and how many failed. */
 void cases_print(const char *title);
 
-/* Case number of all that have begun, by which random ones can be told. */
-unsigned case_number(void);
-
 #endif

@@ -108,7 +108,6 @@ void inject_step(void);
 struct seen {
     unsigned calls[POINT_COUNT];
     unsigned total;
-    unsigned moving;                           /* calls that move bytes */
     unsigned fired;                            /* faults that came true */
     unsigned struck;                           /* of these, the fault that was given last */
     uint64_t delivered;                        /* bytes that the sink's kernel took */
@@ -119,9 +118,6 @@ struct seen {
     unsigned descriptors;                      /* of the library, open now */
     unsigned low; /* calls that moved bytes through one of ours that is 0, 1 or 2 */
 };
-
-/* More calls than this in one transfer are a spin: the process ends with a word on it. */
-extern unsigned inject_most_calls;
 
 extern struct seen seen;
 

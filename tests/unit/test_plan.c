@@ -180,6 +180,57 @@ static void every_requirement_and_name_filters(void **state)
         }
 }
 
+/* ---- reasons ---- */
+
+/* The first thing that is the matter is what is said, in words that name it. */
+static void a_reason_names_what_is_the_matter(void **state)
+{
+    static const struct {
+        const char *from, *to;
+        enum sluice_method method;
+        const char *word;
+    } rows[] = {
+        {"pipe", "ext4", SLUICE_METHOD_COPY_RANGE, "source is not a file"},
+        {"tcp", "ext4", SLUICE_METHOD_COPY_RANGE, "source is not a file"},
+        {"ext4", "pipe", SLUICE_METHOD_COPY_RANGE, "sink is not a file"},
+        {"block", "block", SLUICE_METHOD_COPY_RANGE, "source is a block device"},
+        {"block", "ext4", SLUICE_METHOD_COPY_RANGE, "source is a block device"},
+        {"ext4", "block", SLUICE_METHOD_COPY_RANGE, "sink is a block device"},
+        {"procfs", "procfs", SLUICE_METHOD_COPY_RANGE, "made while it is read"},
+        {"procfs", "ext4", SLUICE_METHOD_COPY_RANGE, "made while it is read"},
+        {"ext4", "procfs", SLUICE_METHOD_COPY_RANGE, "whole writes"},
+        {"ext4", "xfs", SLUICE_METHOD_COPY_RANGE, "different file systems"},
+        {"ext4", "procfs", SLUICE_METHOD_SPLICE, "whole writes"},
+        {"ext4", "sysfs", SLUICE_METHOD_SENDFILE, "whole writes"},
+        {"null", "ext4", SLUICE_METHOD_SPLICE, "/dev/null"},
+        {"null", "ext4", SLUICE_METHOD_SENDFILE, "/dev/null"},
+        {"udp", "ext4", SLUICE_METHOD_SPLICE, "datagram"},
+        {"ext4", "udp", SLUICE_METHOD_SPLICE, "datagram"},
+        {"ext4", "unix-seqpacket", SLUICE_METHOD_MMAP_WRITE, "datagram"},
+        {"tcp", "ext4", SLUICE_METHOD_SENDFILE, "no offset"},
+        {"fuse", "pipe", SLUICE_METHOD_SENDFILE, "hold the sink's pipe"},
+        {"block", "pipe", SLUICE_METHOD_SENDFILE, "hold the sink's pipe"},
+        {"nfs", "pipe", SLUICE_METHOD_MMAP_WRITE, "hold the sink's pipe"},
+        {"procfs", "ext4", SLUICE_METHOD_MMAP_WRITE, "mapped"},
+        {"pipe", "ext4", SLUICE_METHOD_MMAP_WRITE, "mapped"},
+        {"ext4", "ext4", SLUICE_METHOD_REFLINK, "not in this version"},
+        {"ext4", "ext4", SLUICE_METHOD_DIRECT, "not in this version"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        sluice_plan *plan = plan_of(rows[i].from, rows[i].to, NULL);
+        const struct sluice_candidate candidate = candidate_of(plan, rows[i].method);
+        if (!candidate.ruled_out || !strstr(candidate.ruled_out, rows[i].word))
+            print_error("%s -> %s, %s: '%s'\n", rows[i].from, rows[i].to,
+                        sluice_method_name(rows[i].method),
+                        candidate.ruled_out ? candidate.ruled_out : "it can serve");
+        assert_non_null(candidate.ruled_out);
+        assert_non_null(strstr(candidate.ruled_out, rows[i].word));
+        sluice_plan_free(plan);
+    }
+}
+
 /* ---- copies ---- */
 
 static void copies_per_byte_are_as_measured(void **state)
@@ -425,6 +476,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_pair_has_methods_or_reasons),
         cmocka_unit_test(every_requirement_and_name_filters),
+        cmocka_unit_test(a_reason_names_what_is_the_matter),
         cmocka_unit_test(copies_per_byte_are_as_measured),
         cmocka_unit_test(a_users_pipe_meets_nothing_that_waits),
         cmocka_unit_test(splice_without_a_pipe_has_two_legs),
