@@ -5,5 +5,6 @@
 
 int command_copy(int argc, char **argv);
 int command_explain(int argc, char **argv);
+int command_probe(int argc, char **argv);
 
 #endif

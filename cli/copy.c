@@ -13,6 +13,7 @@
 #include "commands.h"
 #include "end.h"
 #include "explain.h"
+#include "probe_cache.h"
 #include "signals.h"
 
 static double seconds_since(const struct timespec *begun)
@@ -158,6 +159,10 @@ static enum status make_transfer(struct copy *copy)
     options->cancel = copy->cancel;
     options->progress = on_progress;
     options->progress_data = copy;
+    if (options->require == SLUICE_REQUIRE_ZERO_COPY)
+        status = copy_probe(copy);
+    if (status != STATUS_DONE)
+        return status;
     copy->report.error.size = sizeof copy->report.error;
     int error = sluice_transfer_new(copy->context, copy->source, copy->sink, options,
                                     &copy->transfer, &copy->report.error);
@@ -165,7 +170,7 @@ static enum status make_transfer(struct copy *copy)
         return copy_refused(copy, error);
     if (copy->options.verbose)
         status = explain_before(copy);
-    if (status == STATUS_DONE && options->require)
+    if (status == STATUS_DONE && options->require == SLUICE_REQUIRE_NO_USER_COPY)
         notice("sluice: the requirement is met by what is expected, from a table: nothing was "
                "measured");
     if (status == STATUS_DONE && copy->options.salvage) {
@@ -300,6 +305,7 @@ static void let_go(struct copy *copy)
     sluice_endpoint_free(copy->source);
     sluice_cancel_free(copy->cancel);
     sluice_context_free(copy->context);
+    sluice_probe_free(copy->probe);
     copy_options_free(&copy->options);
 }
 
@@ -315,6 +321,8 @@ static enum status prepare(struct copy *copy)
         return STATUS_FAILED;
     }
     signals_set_cancel(copy->cancel);
+    if (copy->options.stats || copy->options.json || copy->options.verbose)
+        copy->probe = probe_cache_use(copy->context);
     snprintf(copy->source_name, NAME_SIZE, "%s", copy->options.source.text);
     snprintf(copy->sink_name, NAME_SIZE, "%s", copy->options.sink.text);
     enum status status = copy_open_source(copy);

@@ -18,6 +18,7 @@ enum { NAME_SIZE = 512 };
 struct copy {
     struct copy_options options;
     sluice_context *context;
+    sluice_probe *probe; /* what plans go by, NULL: the table alone */
     sluice_cancel *cancel;
     sluice_endpoint *source, *sink;
     sluice_transfer *transfer;
@@ -39,6 +40,9 @@ struct copy {
 /* A failure of an operation on an end, said once and kept for the ledger. Returns STATUS_FAILED. */
 enum status copy_cannot(struct copy *copy, enum sluice_side side, const char *operation,
                         const char *name, int error);
+
+/* --require=zero-copy: measures the legs that this pair needs, whatever is kept from before. */
+enum status copy_probe(struct copy *copy);
 
 /* Why the library made no transfer. */
 enum status copy_refused(struct copy *copy, int error);

@@ -55,9 +55,10 @@ static bool offending_leg(const struct copy *copy, struct sluice_leg *ret)
     if (sluice_plan_usable(plan) > 0 && sluice_plan_candidate(plan, 0, &best) == 0)
         for (unsigned i = 0; i < best.legs && !found; i++) {
             const enum sluice_class class_ = best.leg[i].class_;
+            const bool zero_copy = copy->options.library.require == SLUICE_REQUIRE_ZERO_COPY;
             found = class_ == SLUICE_CLASS_USER_COPY ||
-                    (class_ == SLUICE_CLASS_KERNEL_COPY &&
-                     copy->options.library.require == SLUICE_REQUIRE_ZERO_COPY);
+                    (zero_copy &&
+                     (class_ == SLUICE_CLASS_KERNEL_COPY || best.leg[i].known != SLUICE_PROVEN));
             *ret = best.leg[i];
         }
     sluice_plan_free(plan);
@@ -68,18 +69,18 @@ static enum status tell_requirement(struct copy *copy, const char *words)
 {
     struct sluice_leg leg;
 
+    const bool zero_copy = copy->options.library.require == SLUICE_REQUIRE_ZERO_COPY;
     if (offending_leg(copy, &leg))
-        snprintf(copy->words, sizeof copy->words, "%s -> %s by %s is a %s", leg.from, leg.to,
-                 leg.call, sluice_class_name(leg.class_));
+        snprintf(copy->words, sizeof copy->words, "%s -> %s by %s is a %s (%s)", leg.from, leg.to,
+                 leg.call, sluice_class_name(leg.class_),
+                 leg.known == SLUICE_PROVEN ? "proven, by a probe just now"
+                 : zero_copy ? "expected, from a table: a probe could not prove it here"
+                             : "expected, from a table: nothing measured");
     else
         snprintf(copy->words, sizeof copy->words, "%s", words);
     copy->report.errno_words = copy->words;
-    message(
-        "cannot copy '%s' to '%s' as %s demands: %s (expected, from a table: nothing measured); "
-        "nothing was moved",
-        copy->source_name, copy->sink_name,
-        copy->options.library.require == SLUICE_REQUIRE_ZERO_COPY ? "zero-copy" : "no-user-copy",
-        copy->words);
+    message("cannot copy '%s' to '%s' as %s demands: %s; nothing was moved", copy->source_name,
+            copy->sink_name, zero_copy ? "zero-copy" : "no-user-copy", copy->words);
     return STATUS_REQUIRED;
 }
 

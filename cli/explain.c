@@ -16,6 +16,7 @@
 #include "commands.h"
 #include "copy_options.h"
 #include "json.h"
+#include "probe_cache.h"
 #include "units.h"
 
 /* ---- text ---- */
@@ -61,6 +62,28 @@ static void format_legs(const struct sluice_candidate *candidate, char *text, si
                                class_arrow(candidate->leg[i].class_), candidate->leg[i].to);
 }
 
+static unsigned proven_legs(const struct sluice_candidate *candidate, uint64_t *oldest)
+{
+    unsigned proven = 0;
+
+    for (unsigned i = 0; i < candidate->legs; i++) {
+        const struct sluice_leg *leg = &candidate->leg[i];
+        if (leg->known != SLUICE_PROVEN)
+            continue;
+        *oldest = proven++ && *oldest < leg->at ? *oldest : leg->at;
+    }
+    return proven;
+}
+
+static const char *known_words(const struct sluice_candidate *candidate)
+{
+    uint64_t at = 0;
+    const unsigned proven = proven_legs(candidate, &at);
+    return proven == candidate->legs ? sluice_known_name(SLUICE_PROVEN)
+           : proven                  ? "proven in part"
+                                     : sluice_known_name(SLUICE_EXPECTED);
+}
+
 static void print_candidates(const sluice_plan *plan, FILE *out)
 {
     struct sluice_candidate candidate = {.size = sizeof candidate};
@@ -75,7 +98,7 @@ static void print_candidates(const sluice_plan *plan, FILE *out)
         }
         format_legs(&candidate, legs, sizeof legs);
         fprintf(out, "%s %-11s %-7u %-38s %s\n", i ? "  " : "->", name, candidate.copies, legs,
-                sluice_known_name(candidate.leg[0].known));
+                known_words(&candidate));
     }
 }
 
@@ -115,14 +138,20 @@ static void print_best(const struct explanation *explanation, FILE *out)
 void explain_text(const struct explanation *explanation, FILE *out)
 {
     struct utsname kernel;
+    struct sluice_candidate best = {.size = sizeof best};
+    char known[64];
+    uint64_t at = 0;
 
     print_endpoint("source", explanation->source_name, explanation->source,
                    explanation->source_is_kind, false, out);
     print_endpoint("sink", explanation->sink_name, explanation->sink, explanation->sink_is_kind,
                    explanation->sink_is_new, out);
     uname(&kernel);
-    fprintf(out, "kernel   %s   classes are expected, from a table: nothing was measured\n\n",
-            kernel.release);
+    sluice_plan_candidate(explanation->plan, 0, &best);
+    const unsigned proven = proven_legs(&best, &at);
+    fprintf(out, "kernel   %s   %s%s\n\n", kernel.release,
+            probe_cache_known(best.legs, proven, at, known),
+            proven ? "" : ": nothing was measured");
     print_candidates(explanation->plan, out);
     print_best(explanation, out);
 }
@@ -174,8 +203,11 @@ void explain_json(const struct explanation *explanation, FILE *out)
     const bool any = sluice_plan_usable(explanation->plan) > 0;
     if (any)
         sluice_plan_candidate(explanation->plan, 0, &candidate);
+    uint64_t at = 0;
+    const bool proven = any && proven_legs(&candidate, &at) > 0;
     json_t *object = json_pack(
-        "{si ss ss? so so so}", "version", 1, "kernel", kernel.release, "chosen",
+        "{si ss so ss? so so so}", "version", 1, "kernel", kernel.release, "probed_at",
+        proven ? json_integer((json_int_t)at) : json_null(), "chosen",
         any ? sluice_method_name(candidate.method) : NULL, "source",
         endpoint_json(explanation->source_name, explanation->source, explanation->source_is_kind),
         "sink", endpoint_json(explanation->sink_name, explanation->sink, explanation->sink_is_kind),
@@ -264,6 +296,14 @@ static int find_path(sluice_context *context, const char *path, bool sink, bool 
     }
 }
 
+/* Where it leads, if the name says so without asking anybody. */
+static const char *kind_of_host(const char *host)
+{
+    if (host && (strncmp(host, "127.", 4) == 0 || strcmp(host, "localhost") == 0))
+        return "tcp@loopback";
+    return host && strcmp(host, "::1") == 0 ? "tcp@loopback, IPv6" : "tcp";
+}
+
 static int find(sluice_context *context, const struct address *address, bool sink, bool append,
                 struct found *ret)
 {
@@ -285,7 +325,7 @@ static int find(sluice_context *context, const struct address *address, bool sin
         return find_kind(context, "pipe", ret);
     case ADDRESS_TCP:
     case ADDRESS_TCP_LISTEN:
-        return find_kind(context, "tcp", ret);
+        return find_kind(context, kind_of_host(address->host), ret);
     default:
         return find_kind(context, "unix", ret);
     }
@@ -337,11 +377,13 @@ int command_explain(int argc, char **argv)
 
     if (status == STATUS_DONE) {
         sluice_context *context = sluice_context_new(NULL, NULL);
+        sluice_probe *probe = context ? probe_cache_use(context) : NULL;
         status = context ? (int)explain(&options, context, &source, &sink, &plan) : STATUS_FAILED;
         sluice_plan_free(plan);
         sluice_endpoint_free(source.endpoint);
         sluice_endpoint_free(sink.endpoint);
         sluice_context_free(context);
+        sluice_probe_free(probe);
     }
     copy_options_free(&options);
     return status < 0 ? STATUS_DONE : status;

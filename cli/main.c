@@ -16,6 +16,7 @@ static const struct command {
 } commands[] = {
     {"copy", command_copy, "move bytes from one endpoint to another"},
     {"explain", command_explain, "show by which method, and why, without moving anything"},
+    {"probe", command_probe, "measure which legs this kernel moves without a copy"},
 };
 
 #define COMMANDS (sizeof commands / sizeof *commands)
@@ -48,6 +49,11 @@ static void print_version(void)
         "+sha256",
 #else
         "-sha256",
+#endif
+#ifdef HAVE_LIBURING
+        "+io_uring",
+#else
+        "-io_uring",
 #endif
     };
     printf("sluice %s", sluice_version());

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "probe_cache.h"
 #include "units.h"
 
 static double timeval_seconds(struct timeval after, struct timeval before)
@@ -71,11 +72,26 @@ static void print_pipe(const struct sluice_ledger *ledger, FILE *out)
                 units_format_bytes(ledger->pipe_got, got));
 }
 
+static const char *known_words(const struct report *report, unsigned rows, char text[static 64])
+{
+    unsigned proven = 0;
+    uint64_t oldest = 0;
+
+    for (unsigned i = 0; i < rows; i++) {
+        struct sluice_row row = {.size = sizeof row};
+        if (sluice_transfer_row(report->transfer, i, &row) < 0 || row.leg.known != SLUICE_PROVEN ||
+            !row.leg.at)
+            continue;
+        oldest = proven++ && oldest < row.leg.at ? oldest : row.leg.at;
+    }
+    return probe_cache_known(rows, proven, oldest, text);
+}
+
 void report_text(const struct report *report, FILE *out)
 {
     struct sluice_ledger ledger = {.size = sizeof ledger};
     const struct rusage *after = &report->after, *before = &report->before;
-    char bytes[32], rate[32], calls[32], polls[32], parked[32];
+    char bytes[32], rate[32], calls[32], polls[32], parked[32], known[64];
     double user, system;
 
     if (!report->transfer)
@@ -88,8 +104,8 @@ void report_text(const struct report *report, FILE *out)
             units_format_rate(report->seconds > 0 ? (double)ledger.delivered / report->seconds : 0,
                               rate));
     print_legs(report, ledger.rows, out);
-    fprintf(out, "\ncopies/byte   %.2f   (read+write 2.00); classes are expected, from a table\n",
-            report_copies(&ledger));
+    fprintf(out, "\ncopies/byte   %.2f   (read+write 2.00); %s\n", report_copies(&ledger),
+            known_words(report, ledger.rows, known));
     fprintf(out, "cpu           %.2f s (%.2f s/GiB), user %.2f, system %.2f\n", user + system,
             gib > 0 ? (user + system) / gib : 0, user, system);
     fprintf(out, "calls         %s (and %s polls); two mode switches each\n",

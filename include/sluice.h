@@ -188,7 +188,8 @@ SLUICE_PUBLIC int sluice_endpoint_from_fd(sluice_context *context, int fd, unsig
  * An endpoint that is only a kind, for sluice_plan_new(): no descriptor stands behind it.
  *
  * name: "tcp", "unix", "udp", "unix-dgram", "unix-seqpacket", "pipe", "null", "zero", "tty",
- * "char", "file", "block", or a file system's name ("ext4").
+ * "char", "file", "block", or a file system's name ("ext4"). After an "@" may follow where it is,
+ * as a probe's legs call their place: "tcp@loopback".
  * Returns 0; -EINVAL (no such name); -ENOMEM.
  */
 SLUICE_PUBLIC int sluice_endpoint_from_kind(sluice_context *context, const char *name,
@@ -300,7 +301,8 @@ struct sluice_leg {
     enum sluice_class class_;
     enum sluice_known known;
     unsigned copies;      /* per byte; 2 where one call is two hops that both copy */
-    uint64_t reserved[4]; /* room to grow inside other structures: zero */
+    uint64_t at;          /* when it was proven, seconds since the epoch; 0: it is expected */
+    uint64_t reserved[3]; /* room to grow inside other structures: zero */
 };
 
 struct sluice_candidate {
@@ -476,6 +478,140 @@ SLUICE_PUBLIC int sluice_transfer_row(const sluice_transfer *transfer, unsigned 
                                       struct sluice_row *ret);
 SLUICE_PUBLIC int sluice_transfer_fallback(const sluice_transfer *transfer, unsigned index,
                                            struct sluice_fallback *ret);
+
+/* ---- probe ----------------------------------------------------------------------------------- */
+
+/* What became of the bytes on a leg, as witnessed on this machine. */
+enum sluice_verdict {
+    SLUICE_VERDICT_UNKNOWN = 0, /* no witness is sure, or they contradict each other */
+    SLUICE_VERDICT_OFFLOAD,     /* no byte moved: extents are shared, or a server copied */
+    SLUICE_VERDICT_REFERENCE,   /* page references moved */
+    SLUICE_VERDICT_DMA,         /* a device moved them */
+    SLUICE_VERDICT_COPIED,      /* the CPU copied */
+};
+
+/* The kind of evidence. Bits. */
+enum sluice_witness {
+    SLUICE_WITNESS_ALIAS = 1 << 0,   /* a later change of the source's memory was seen at the sink */
+    SLUICE_WITNESS_WORD = 1 << 1,    /* the kernel's own statement */
+    SLUICE_WITNESS_BLOCK = 1 << 2,   /* the block device's byte count */
+    SLUICE_WITNESS_CACHE = 1 << 3,   /* whether the CPU's cache holds the source's flushed lines again */
+    SLUICE_WITNESS_TRACE = 1 << 4,   /* tracepoints */
+    SLUICE_WITNESS_SAMPLES = 1 << 5, /* the share of kernel samples in copy routines */
+    SLUICE_WITNESS_COST = 1 << 6,    /* CPU time against a copy of the same bytes */
+};
+
+/* The lower-case name of a value ("reference", "alias"), or "?". The string is static. */
+SLUICE_PUBLIC const char *sluice_verdict_name(enum sluice_verdict verdict);
+SLUICE_PUBLIC const char *sluice_witness_name(enum sluice_witness witness);
+
+typedef struct sluice_probe sluice_probe;
+
+enum sluice_probe_flags {
+    SLUICE_PROBE_MEMORY = 1 << 0,  /* legs between memory, pipes and devices */
+    SLUICE_PROBE_SOCKETS = 1 << 1, /* legs into and out of sockets, on loopback */
+    SLUICE_PROBE_FACTS = 1 << 2,   /* limits, features and interfaces */
+    SLUICE_PROBE_HAZARDS = 1 << 3, /* what becomes of shared pages when one holder lets go */
+    SLUICE_PROBE_QUICK = 1 << 4,   /* aliases, the kernel's word and the CPU's cache only: well under a second */
+    SLUICE_PROBE_ALL = 0xf,
+};
+
+/* Called before each leg. Returns 0 to go on, anything else to stop (-ECANCELED). Async signals are
+ * the caller's to catch: nothing that the probe makes has a name that outlives the process. */
+typedef int (*sluice_probe_function)(const char *what, void *data);
+
+struct sluice_probe_options {
+    size_t size;
+    uint32_t flags; /* enum sluice_probe_flags, or'ed; 0: SLUICE_PROBE_ALL */
+    uint32_t directories;         /* how many of these: */
+    const char *const *directory; /* in whose file systems an unnamed scratch file is made */
+    const sluice_plan *plan;      /* not NULL: only the legs of the methods that could serve it */
+    sluice_probe_function progress; /* may be NULL */
+    void *progress_data;
+};
+
+/* A leg that was measured. Strings live as long as the probe. */
+struct sluice_probe_leg {
+    size_t size;
+    const char *from, *to; /* "ext4", "pipe", "memory", "tcp" … */
+    const char *call;      /* "splice", "sendfile", "tee", "vmsplice", "send" … */
+    const char *variant;   /* "" or what is special: "SPLICE_F_MOVE", "O_DIRECT", "MSG_ZEROCOPY" … */
+    const char *place;     /* what it holds for: "ext4 rw,relatime", "loopback", "" for any */
+    enum sluice_verdict verdict;
+    int error;           /* negative errno if it does not work here, else 0 */
+    unsigned witnesses;  /* those that say so: enum sluice_witness, or'ed */
+    int observed;        /* 1 if `path` was seen in sampled stacks, 0 if it is expected */
+    const char *path;    /* kernel functions, separated by ", " */
+    const char *note;    /* "" or what else was found: "no effect" */
+    uint64_t at;         /* when, seconds since the epoch */
+    unsigned evidence;   /* how many sluice_probe_evidence() there are; none after loading */
+};
+
+struct sluice_evidence {
+    size_t size;
+    enum sluice_witness witness;
+    int says;         /* 1: copied, -1: not copied, 0: nothing that counts */
+    const char *text; /* what was measured, in words and figures */
+};
+
+/* Something found out beside the legs. */
+struct sluice_fact {
+    size_t size;
+    const char *group; /* "pipes", "memory", "io_uring", "interface eth0", "pages of ext4" … */
+    const char *name;  /* "largest", "default left" … */
+    const char *text;  /* the value in words */
+    int64_t number;    /* the value, where it is one; else -1 */
+    int error;         /* negative errno if it could not be found out */
+};
+
+/* An empty result. Returns 0 or -ENOMEM. */
+SLUICE_PUBLIC int sluice_probe_new(sluice_probe **ret);
+
+/*
+ * Measures, with scratch objects of its own: unnamed files in the directories, loopback sockets,
+ * pipes, memfds. Nothing of the caller's is read or changed, and nothing is left behind, however it
+ * ends. What was known of the same legs is replaced. May take seconds, CPU time of one thread;
+ * ordinary users get the same verdicts with fewer witnesses.
+ *
+ * probe: filled. options: may be NULL.
+ * Returns 0 also if single legs cannot be measured (their rows say why); -ECANCELED (progress said
+ * so: what was measured stays); -EINVAL; -ENOMEM; -EMFILE, -ENFILE.
+ */
+SLUICE_PUBLIC int sluice_probe_run(sluice_probe *probe, sluice_context *context,
+                                   const struct sluice_probe_options *options);
+
+/* Whether the controls of the last run came out as they must: 1, or 0 and its verdicts cannot be
+ * trusted (and none of them is used by a plan). ret_passed, ret_count: may be NULL. */
+SLUICE_PUBLIC int sluice_probe_controls(const sluice_probe *probe, unsigned *ret_passed,
+                                        unsigned *ret_count);
+
+/* Leg, evidence of a leg, or fact number `index`. Return 0, or -ERANGE. */
+SLUICE_PUBLIC int sluice_probe_leg(const sluice_probe *probe, unsigned index,
+                                   struct sluice_probe_leg *ret);
+SLUICE_PUBLIC int sluice_probe_evidence(const sluice_probe *probe, unsigned leg, unsigned index,
+                                        struct sluice_evidence *ret);
+SLUICE_PUBLIC int sluice_probe_fact(const sluice_probe *probe, unsigned index,
+                                    struct sluice_fact *ret);
+
+/*
+ * Writes the legs to a descriptor, in a text format of its own that names the kernel's build; reads
+ * them back, and adds them to those there are.
+ * Return 0; what write(2) or read(2) return; loading also -EINVAL (no such file, or damaged) and
+ * -ESTALE (of another kernel, or another user).
+ */
+SLUICE_PUBLIC int sluice_probe_save(const sluice_probe *probe, int fd);
+SLUICE_PUBLIC int sluice_probe_load(sluice_probe *probe, int fd);
+
+SLUICE_PUBLIC void sluice_probe_free(sluice_probe *probe);
+
+/*
+ * Lets the plans made with this context from now on go by the probe: a leg that it measured, on
+ * what these endpoints are, is *proven*, and its class is what was measured. A transfer that
+ * requires zero-copy needs it: what is only expected does not satisfy that.
+ *
+ * probe: borrowed until the context is freed or given another; NULL: none.
+ */
+SLUICE_PUBLIC void sluice_context_use_probe(sluice_context *context, const sluice_probe *probe);
 
 /* ---- all of it in one call ------------------------------------------------------------------- */
 

@@ -26,3 +26,8 @@ void sluice_context_free(sluice_context *context)
         pipe_pool_close(&context->pool);
     free(context);
 }
+
+void sluice_context_use_probe(sluice_context *context, const sluice_probe *probe)
+{
+    context->probe = probe;
+}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The context: the pool of private pipes, and nothing else yet. Also the one way in which
+/* The context: the pool of private pipes, and the probe that plans go by. Also the one way in which
  * structures with a size cross the interface. */
 #ifndef SLUICE_CONTEXT_H
 #define SLUICE_CONTEXT_H
@@ -13,6 +13,7 @@
 
 struct sluice_context {
     struct pipe_pool pool;
+    const struct sluice_probe *probe; /* NULL: everything is expected, nothing proven */
 };
 
 /* Copies a structure to the caller's, which may be of an older, shorter version: no byte beyond the

@@ -11,6 +11,7 @@
 #include <sys/sysmacros.h>
 
 #include "context.h"
+#include "probe/place.h"
 #include "sys.h"
 
 /* From linux/magic.h where it has them; the rest are in the file systems' own sources. */
@@ -243,8 +244,10 @@ bool endpoint_same(const struct sluice_endpoint *a, const struct sluice_endpoint
 static int keep(const struct sluice_endpoint *model, sluice_endpoint **ret)
 {
     struct sluice_endpoint *endpoint = malloc(sizeof *endpoint);
-    if (!endpoint)
+    if (!endpoint) {
+        free(model->place);
         return -ENOMEM;
+    }
     *endpoint = *model;
     *ret = endpoint;
     return 0;
@@ -271,8 +274,14 @@ int sluice_endpoint_from_fd(sluice_context *context, int fd, unsigned ownership,
 int sluice_endpoint_from_kind(sluice_context *context, const char *name, sluice_endpoint **ret)
 {
     struct sluice_endpoint model = {.fd = -1, .flags = O_RDWR | O_NONBLOCK};
+    const char *at = strchr(name, '@');
+    char bare[32];
 
     (void)context;
+    if (at) {
+        snprintf(bare, sizeof bare, "%.*s", (int)(at - name), name);
+        name = bare;
+    }
     for (size_t i = 0; i < COUNT(kinds) && !model.name; i++)
         if (strcmp(kinds[i].name, name) == 0) {
             model.name = kinds[i].name;
@@ -289,6 +298,8 @@ int sluice_endpoint_from_kind(sluice_context *context, const char *name, sluice_
         }
     if (!model.name)
         return -EINVAL;
+    if (at && !(model.place = strdup(at + 1)))
+        return -ENOMEM;
     return keep(&model, ret);
 }
 
@@ -306,9 +317,12 @@ int sluice_endpoint_from_directory(sluice_context *context, int directory, int o
         error = describe_file(&model);
     if (error < 0)
         return error;
-    model.fd = -1;
     model.device = status.st_dev;
-    return keep(&model, ret);
+    char place[PLACE_TEXT];
+    place_of(&model, place);
+    model.place = strdup(place);
+    model.fd = -1;
+    return model.place ? keep(&model, ret) : -ENOMEM;
 }
 
 int sluice_endpoint_free(sluice_endpoint *endpoint)
@@ -316,6 +330,8 @@ int sluice_endpoint_free(sluice_endpoint *endpoint)
     int error = 0;
     if (endpoint && (endpoint->ownership & SLUICE_OWN))
         error = sys_close(endpoint->fd);
+    if (endpoint)
+        free(endpoint->place);
     free(endpoint);
     return error;
 }

@@ -53,6 +53,7 @@ struct sluice_endpoint {
     ino_t inode;
     uint64_t bytes;    /* regular: st_size; block: the device's */
     uint64_t capacity; /* pipe: F_GETPIPE_SZ */
+    char *place; /* where it cannot be asked later: what a probe's verdicts hold for; or NULL */
 };
 
 /* Reads the flags again: they can change after opening, as O_APPEND on a shared terminal does.

@@ -89,3 +89,32 @@ const char *sluice_version(void)
 {
     return DOTTED(SLUICE_VERSION_MAJOR, SLUICE_VERSION_MINOR, SLUICE_VERSION_PATCH);
 }
+
+static const char *const verdicts[] = {
+    [SLUICE_VERDICT_UNKNOWN] = "unknown",     [SLUICE_VERDICT_OFFLOAD] = "offload",
+    [SLUICE_VERDICT_REFERENCE] = "reference", [SLUICE_VERDICT_DMA] = "dma",
+    [SLUICE_VERDICT_COPIED] = "copied",
+};
+
+static const struct {
+    enum sluice_witness witness;
+    const char *name;
+} witnesses[] = {
+    {SLUICE_WITNESS_ALIAS, "alias"},       {SLUICE_WITNESS_WORD, "kernel's word"},
+    {SLUICE_WITNESS_BLOCK, "block bytes"}, {SLUICE_WITNESS_CACHE, "cache"},
+    {SLUICE_WITNESS_TRACE, "trace"},       {SLUICE_WITNESS_SAMPLES, "samples"},
+    {SLUICE_WITNESS_COST, "cost"},
+};
+
+const char *sluice_verdict_name(enum sluice_verdict verdict)
+{
+    return NAME(verdicts, verdict);
+}
+
+const char *sluice_witness_name(enum sluice_witness witness)
+{
+    for (size_t i = 0; i < sizeof witnesses / sizeof *witnesses; i++)
+        if (witnesses[i].witness == witness)
+            return witnesses[i].name;
+    return "?";
+}

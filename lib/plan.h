@@ -9,6 +9,8 @@
 #include <stdbool.h>
 
 #include "endpoint.h"
+#include "probe/place.h"
+#include "probe/probe.h"
 
 /* How splice gets from source to sink. */
 enum splice_route {
@@ -19,14 +21,21 @@ enum splice_route {
 struct sluice_plan {
     unsigned count, usable;
     unsigned fewest;
+    bool located; /* the next are known: what a probe's legs are looked up by */
+    char source_place[PLACE_TEXT], sink_place[PLACE_TEXT];
+    bool source_direct, sink_direct;
     struct sluice_candidate candidate[SLUICE_METHOD_COUNT - 1];
 };
 
-/* How much is to be moved, where that is known: the size of a regular file decides whether the
+/* probe: NULL, or what was measured. How much is to be moved, where that is known: the size of a regular file decides whether the
  * machinery pays. UINT64_MAX: unknown. */
 void plan_make(struct sluice_plan *plan, const struct sluice_endpoint *source,
                const struct sluice_endpoint *sink, const struct sluice_options *options,
-               uint64_t expected);
+               uint64_t expected, const struct sluice_probe *probe);
+
+/* What was measured of a leg of this plan takes the place of what was expected. */
+void plan_prove(const struct sluice_plan *plan, const struct sluice_probe *probe,
+                struct sluice_leg *leg);
 
 enum splice_route plan_splice_route(const struct sluice_endpoint *source,
                                     const struct sluice_endpoint *sink);

@@ -115,7 +115,7 @@ int sluice_transfer_new(sluice_context *context, sluice_endpoint *source, sluice
     transfer->context = context;
     transfer->options = own;
     transfer->expected = options_expected(&own, source);
-    plan_make(&transfer->plan, source, sink, &own, transfer->expected);
+    plan_make(&transfer->plan, source, sink, &own, transfer->expected, context->probe);
     if (transfer->plan.usable == 0) {
         error = refuse_plan(&transfer->plan, &own, ret_error);
         free(transfer);

@@ -261,6 +261,8 @@ struct sluice_row *transfer_row(struct sluice_transfer *transfer, enum call call
         row->size = sizeof *row;
         row->method = call_method(call);
         row->leg = leg_of(transfer, call);
+        if (row->leg.known == SLUICE_EXPECTED)
+            plan_prove(&transfer->plan, transfer->context->probe, &row->leg);
     }
     return row;
 }

@@ -43,6 +43,16 @@ ssize_t sys_copy_file_range(int in, int64_t *in_offset, int out, int64_t *out_of
     return VALUE(copy_file_range(in, in_offset, out, out_offset, length, 0));
 }
 
+ssize_t sys_tee(int in, int out, size_t length, unsigned flags)
+{
+    return VALUE(tee(in, out, length, flags));
+}
+
+ssize_t sys_vmsplice(int pipe, const struct iovec *memory, size_t count, unsigned flags)
+{
+    return VALUE(vmsplice(pipe, memory, count, flags));
+}
+
 ssize_t sys_read(int fd, void *buffer, size_t length)
 {
     return VALUE(read(fd, buffer, length));

@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 /* Moving bytes. A NULL offset means the descriptor's own. */
 ssize_t sys_splice(int in, int64_t *in_offset, int out, int64_t *out_offset, size_t length,
@@ -22,6 +23,8 @@ ssize_t sys_splice(int in, int64_t *in_offset, int out, int64_t *out_offset, siz
 ssize_t sys_sendfile(int out, int in, int64_t *in_offset, size_t length);
 ssize_t sys_copy_file_range(int in, int64_t *in_offset, int out, int64_t *out_offset,
                             size_t length);
+ssize_t sys_tee(int in, int out, size_t length, unsigned flags);
+ssize_t sys_vmsplice(int pipe, const struct iovec *memory, size_t count, unsigned flags);
 ssize_t sys_read(int fd, void *buffer, size_t length);
 ssize_t sys_pread(int fd, void *buffer, size_t length, int64_t offset);
 ssize_t sys_write(int fd, const void *buffer, size_t length);

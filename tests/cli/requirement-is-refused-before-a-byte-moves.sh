@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # --require: what cannot be met is refused with status 3 before a byte moves and before the sink is
-# touched; what can be met goes by the table, and that is said.
+# touched; zero-copy goes by what a probe proves, no-user-copy by the table, and that is said.
 . "${SOURCE_ROOT:?}/tests/helpers/scenario.sh"
 
 scenario <<'PY'
@@ -56,10 +56,10 @@ same_bytes(content(out), data, "--require=no-user-copy")
 check(all(leg["class"] != "user-copy" for leg in ledger["legs"]), f"the legs: {ledger['legs']}")
 listener = tcp_listener()
 collector = Collector(listener, listener=True)
-ledger = copy("--json", "--require=zero-copy", path, tcp_address(listener)).expect(0).says(
-    r"expect").ledger()
+ledger = copy("--json", "--require=zero-copy", path, tcp_address(listener)).expect(0).ledger()
 same_bytes(collector.result(), data, "--require=zero-copy into TCP")
 equal(ledger["copies_per_byte"], 0, "copies per byte")
+check(all(leg["known"] == "proven" for leg in ledger["legs"]), f"not proven: {ledger['legs']}")
 copy("--require=no-user-copy", "-", out, input=data).expect(0)
 same_bytes(content(out), data, "--require=no-user-copy from a pipe")
 copy("--require=any", "--method=read-write", path, out).expect(0)

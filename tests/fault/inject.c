@@ -74,7 +74,7 @@ void inject_at_random(uint64_t seed, unsigned rarity)
 enum role { NOBODY = 0, SOURCE, SINK, PRIVATE_PIPE, OTHER_OF_OURS };
 
 #define MOST_DESCRIPTORS 1024
-#define MOST_MAPPINGS    4
+#define MOST_MAPPINGS    16
 
 static enum role roles[MOST_DESCRIPTORS];
 static bool sink_breaks;   /* a pipe or socket: EPIPE comes with a signal */
@@ -280,6 +280,8 @@ static ssize_t done(enum point point, int64_t value)
 #define WRAP(name) extern __typeof__(sys_##name) __wrap_sys_##name, __real_sys_##name;
 WRAP(splice)
 WRAP(sendfile)
+WRAP(tee)
+WRAP(vmsplice)
 WRAP(copy_file_range)
 WRAP(read)
 WRAP(pread)
@@ -305,6 +307,8 @@ WRAP(poll)
 WRAP(yield)
 WRAP(now)
 WRAP(sleep_until)
+
+struct stand_ins stand_in;
 
 static bool emulated;
 
@@ -334,8 +338,9 @@ ssize_t __wrap_sys_splice(int in, int64_t *in_offset, int out, int64_t *out_offs
     int64_t value;
     seen.low += (role(in) == PRIVATE_PIPE && in <= 2) || (role(out) == PRIVATE_PIPE && out <= 2);
     if (!struck(point, &length, &value))
-        value = emulated ? splice_by_copying(in, out, length)
-                         : __real_sys_splice(in, in_offset, out, out_offset, length, flags);
+        value = stand_in.splice ? stand_in.splice(in, in_offset, out, out_offset, length, flags)
+                : emulated      ? splice_by_copying(in, out, length)
+                                : __real_sys_splice(in, in_offset, out, out_offset, length, flags);
     return done(point, value);
 }
 
@@ -343,8 +348,21 @@ ssize_t __wrap_sys_sendfile(int out, int in, int64_t *in_offset, size_t length)
 {
     int64_t value;
     if (!struck(POINT_SENDFILE, &length, &value))
-        value = __real_sys_sendfile(out, in, in_offset, length);
+        value = stand_in.sendfile ? stand_in.sendfile(out, in, in_offset, length)
+                                  : __real_sys_sendfile(out, in, in_offset, length);
     return done(POINT_SENDFILE, value);
+}
+
+ssize_t __wrap_sys_tee(int in, int out, size_t length, unsigned flags)
+{
+    return stand_in.tee ? stand_in.tee(in, out, length, flags)
+                        : __real_sys_tee(in, out, length, flags);
+}
+
+ssize_t __wrap_sys_vmsplice(int pipe, const struct iovec *memory, size_t count, unsigned flags)
+{
+    return stand_in.vmsplice ? stand_in.vmsplice(pipe, memory, count, flags)
+                             : __real_sys_vmsplice(pipe, memory, count, flags);
 }
 
 ssize_t __wrap_sys_copy_file_range(int in, int64_t *in_offset, int out, int64_t *out_offset,
@@ -385,6 +403,8 @@ ssize_t __wrap_sys_write(int fd, const void *buffer, size_t length)
 {
     const enum point point = is_mapped(buffer) ? POINT_WRITE_MAPPED : POINT_WRITE;
     int64_t value;
+    if (stand_in.write)
+        return stand_in.write(fd, buffer, length);
     if (role(fd) != SINK) /* a cancel's event */
         return __real_sys_write(fd, buffer, length);
     if (!struck(point, &length, &value))
@@ -396,6 +416,8 @@ ssize_t __wrap_sys_pwrite(int fd, const void *buffer, size_t length, int64_t off
 {
     const enum point point = is_mapped(buffer) ? POINT_WRITE_MAPPED : POINT_WRITE;
     int64_t value;
+    if (stand_in.pwrite)
+        return stand_in.pwrite(fd, buffer, length, offset);
     if (!struck(point, &length, &value))
         value = __real_sys_pwrite(fd, buffer, length, offset);
     return done(point, value);

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 /* X(name, the words for it) */
 #define POINTS(X)                                                                                  \
@@ -101,6 +102,18 @@ uint64_t inject_clock_now(void);
 
 /* splice does not splice: it is an emulation that reads and writes. */
 void inject_emulation(bool emulate);
+
+/* What stands in for a call, whoever makes it; NULL: the call itself. */
+struct stand_ins {
+    ssize_t (*splice)(int in, int64_t *in_offset, int out, int64_t *out_offset, size_t length,
+                      unsigned flags);
+    ssize_t (*sendfile)(int out, int in, int64_t *in_offset, size_t length);
+    ssize_t (*tee)(int in, int out, size_t length, unsigned flags);
+    ssize_t (*vmsplice)(int pipe, const struct iovec *memory, size_t count, unsigned flags);
+    ssize_t (*write)(int fd, const void *buffer, size_t length);
+    ssize_t (*pwrite)(int fd, const void *buffer, size_t length, int64_t offset);
+};
+extern struct stand_ins stand_in;
 
 /* Before each step: forgets who said EAGAIN. */
 void inject_step(void);

@@ -315,7 +315,7 @@ static void a_users_pipe_meets_nothing_that_waits(void **state)
                     continue;
                 const enum medium other =
                     source.medium == MEDIUM_PIPE ? sink.medium : source.medium;
-                plan_make(&plan, &source, &sink, &options, UINT64_MAX);
+                plan_make(&plan, &source, &sink, &options, UINT64_MAX, NULL);
                 for (unsigned m = 0; m < plan.usable; m++) {
                     const struct sluice_candidate *candidate = plan.candidate + m;
                     const bool in_one_call =
@@ -364,7 +364,7 @@ static void o_append_rules_methods_out(void **state)
         if (sink.medium == MEDIUM_OTHER)
             continue;
         sink.flags |= O_APPEND;
-        plan_make(&plan, &source, &sink, &options, UINT64_MAX);
+        plan_make(&plan, &source, &sink, &options, UINT64_MAX, NULL);
         assert_true(plan.usable >= 1);
         for (unsigned m = 0; m < plan.usable; m++) {
             assert_int_not_equal(plan.candidate[m].method, SLUICE_METHOD_COPY_RANGE);
@@ -420,7 +420,7 @@ static void what_is_no_end_has_no_method(void **state)
             const struct sluice_options options = SLUICE_OPTIONS_INIT;
             struct sluice_plan plan;
             plan_make(&plan, as_source ? &nothing : &other, as_source ? &other : &nothing, &options,
-                      UINT64_MAX);
+                      UINT64_MAX, NULL);
             assert_int_equal(plan.usable, 0);
             assert_int_equal(plan.count, SLUICE_METHOD_COUNT - 1);
         }

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -188,14 +189,25 @@ static void requirements_that_cannot_be_met_are_refused(void **state)
         {END_PIPE, END_FILE, SLUICE_METHOD_AUTO, SLUICE_REQUIRE_NO_USER_COPY, 0},
         {END_PIPE, END_TCP, SLUICE_METHOD_SPLICE, SLUICE_REQUIRE_ZERO_COPY, 0},
     };
+    const char *const temporary = getenv("TMPDIR"), *directory = temporary ? temporary : "/var/tmp";
+    const struct sluice_probe_options probing = {.size = sizeof probing,
+                                                 .flags = SLUICE_PROBE_QUICK |
+                                                          SLUICE_PROBE_MEMORY |
+                                                          SLUICE_PROBE_SOCKETS,
+                                                 .directories = 1,
+                                                 .directory = &directory};
+    sluice_probe *probe;
 
     (void)state;
+    assert_int_equal(sluice_probe_new(&probe), 0);
+    assert_int_equal(sluice_probe_run(probe, context, &probing), 0);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct sluice_options options = SLUICE_OPTIONS_INIT;
         struct sluice_error error = {.size = sizeof error};
-        struct rig rig = {0};
+        struct rig rig = {.context = sluice_context_new(NULL, NULL)};
         options.method = rows[i].method;
         options.require = rows[i].require;
+        sluice_context_use_probe(rig.context, probe);
         end_open_source(&rig.source, rows[i].source, "abc", 3, NULL);
         end_open_sink(&rig.sink, rows[i].sink, NULL);
         assert_int_equal(rig_try(&rig, &options, &error), rows[i].result);
@@ -205,6 +217,7 @@ static void requirements_that_cannot_be_met_are_refused(void **state)
         }
         rig_stop(&rig);
     }
+    sluice_probe_free(probe);
 }
 
 static void kinds_without_descriptors_are_refused(void **state)

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Has the CPU read these bytes? Their lines are flushed from its caches, the call is made, and then
+ * a load from each page is timed: a line that is back was read by somebody, and nobody but the call
+ * had a reason to. A copy cannot hide from this, and a reference that moves touches nothing.
+ */
+#ifndef SLUICE_CACHE_H
+#define SLUICE_CACHE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct cache {
+    bool works;         /* cold and hot loads are apart on this machine */
+    unsigned cold, hot; /* medians of a load, in cycles */
+    unsigned threshold; /* between them */
+};
+
+/* Learns what a load takes, from lines that were flushed and from lines that were copied. */
+void cache_calibrate(struct cache *cache);
+
+void cache_flush(const char *pages, size_t length);
+
+/* Counts the pages of which a line is in the cache. byte: what all of them hold. Returns how many
+ * pages were looked at, 0 if they hold something else: they are other pages. */
+unsigned cache_look(const struct cache *cache, const char *pages, size_t length, char byte,
+                    unsigned *ret_hot);
+
+#endif
