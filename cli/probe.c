@@ -2,6 +2,7 @@
 /* `sluice probe`: measures what this kernel does on each leg, and shows the evidence. */
 #include <errno.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +23,9 @@ struct probing {
     const char *directory[MOST_DIRECTORIES];
     char *own[MOST_DIRECTORIES]; /* those of them that were made from a file's path */
     unsigned directories;
-    const char *leg;         /* --explain */
+    const char *leg; /* --explain */
+    char *through;   /* --through, its name */
+    int pair[2];
     bool json, cached, keep; /* keep: what is found goes into the cache */
     bool diff;
 };
@@ -38,6 +41,8 @@ static const char help[] =
     "      --json         one JSON object\n"
     "      --diff OLD NEW compare two outputs of --json; exit status 3 if a leg went from no\n"
     "                     copy to a copy\n"
+    "      --through NAME=FD,FD  measure TCP on the connection between two descriptors of mine,\n"
+    "                     sender first, instead of loopback\n"
     "      --cached       show what is kept, measure nothing\n"
     "      --no-cache     do not keep what is found\n"
     "  -q, --quiet        no notices\n"
@@ -45,12 +50,20 @@ static const char help[] =
 
 /* ---- words ---- */
 
-enum { OPTION_EXPLAIN = 256, OPTION_JSON, OPTION_DIFF, OPTION_CACHED, OPTION_NO_CACHE };
+enum {
+    OPTION_EXPLAIN = 256,
+    OPTION_JSON,
+    OPTION_DIFF,
+    OPTION_CACHED,
+    OPTION_NO_CACHE,
+    OPTION_THROUGH
+};
 
 static const struct option long_options[] = {
     {"explain", required_argument, NULL, OPTION_EXPLAIN},
     {"json", no_argument, NULL, OPTION_JSON},
     {"diff", no_argument, NULL, OPTION_DIFF},
+    {"through", required_argument, NULL, OPTION_THROUGH},
     {"cached", no_argument, NULL, OPTION_CACHED},
     {"no-cache", no_argument, NULL, OPTION_NO_CACHE},
     {"quiet", no_argument, NULL, 'q'},
@@ -67,6 +80,26 @@ static enum status unknown_option(const char *word)
     const char *near = strncmp(word, "--", 2) == 0 ? nearest_name(word + 2, names) : NULL;
     return near ? usage_error("probe", "unknown option '%s'; did you mean '--%s'?", word, near)
                 : usage_error("probe", "unknown option '%s'", word);
+}
+
+/* "veth0=3,4" */
+static int parse_through(struct probing *probing, const char *argument)
+{
+    const char *equals = strchr(argument, '=');
+    int length = 0;
+
+    if (!equals || equals == argument || strpbrk(argument, "\t\n;") ||
+        sscanf(equals + 1, "%d,%d%n", &probing->pair[0], &probing->pair[1], &length) != 2 ||
+        equals[1 + length])
+        return -EINVAL;
+    for (int i = 0; i < 2; i++) {
+        struct stat status;
+        if (fstat(probing->pair[i], &status) < 0 || !S_ISSOCK(status.st_mode))
+            return -EINVAL;
+    }
+    free(probing->through);
+    probing->through = strndup(argument, (size_t)(equals - argument));
+    return probing->through ? 0 : -ENOMEM;
 }
 
 /* Returns STATUS_DONE and *ret_over where there is nothing left to do. */
@@ -93,6 +126,13 @@ static enum status parse_options(struct probing *probing, int argc, char **argv,
             return usage_error("probe", "--diff is not in this build: it was made without jansson");
 #endif
             probing->diff = true;
+            break;
+        case OPTION_THROUGH:
+            if (parse_through(probing, optarg) < 0)
+                return usage_error("probe",
+                                   "--through '%s': a name and two descriptors of sockets are "
+                                   "wanted, as eth0=3,4",
+                                   optarg);
             break;
         case OPTION_CACHED:
             probing->cached = true;
@@ -229,7 +269,9 @@ static enum status measure(struct probing *probing, sluice_probe *probe, double 
     const struct sluice_probe_options options = {.size = sizeof options,
                                                  .directories = probing->directories,
                                                  .directory = probing->directory,
-                                                 .progress = on_progress};
+                                                 .progress = on_progress,
+                                                 .through = probing->through,
+                                                 .pair = {probing->pair[0], probing->pair[1]}};
     struct timespec begun, ended;
 
     signals_install();
@@ -247,6 +289,8 @@ static enum status measure(struct probing *probing, sluice_probe *probe, double 
         message("cannot measure: %s", strerror(-error));
         return STATUS_FAILED;
     }
+    if (!signals_sigpipe_ignored())
+        signal(SIGPIPE, SIG_DFL); /* the reader of our output may leave, as others' may */
     if (!sluice_probe_controls(probe, NULL, NULL)) {
         message("the controls contradict themselves: no verdict of this run can be trusted, and "
                 "none is kept");
@@ -313,6 +357,7 @@ int command_probe(int argc, char **argv)
     status = parse_paths(&probing, argc - optind, argv + optind);
     if (status == STATUS_DONE)
         status = run(&probing);
+    free(probing.through);
     for (unsigned i = 0; i < MOST_DIRECTORIES; i++)
         free(probing.own[i]);
     return (int)status;

@@ -528,6 +528,9 @@ struct sluice_probe_options {
     const sluice_plan *plan;      /* not NULL: only the legs of the methods that could serve it */
     sluice_probe_function progress; /* may be NULL */
     void *progress_data;
+    const char *through; /* not NULL: only legs of TCP, on the caller's own connection, `pair`, which
+                            their place is then called by: a way that is not loopback */
+    int pair[2]; /* its two ends, where bytes are sent and received, both here: duplicated */
 };
 
 /* A leg that was measured. Strings live as long as the probe. */

@@ -195,7 +195,7 @@ static ssize_t move_receive_zerocopy(struct scene *scene, size_t offset, size_t 
 const struct leg probe_legs[] = {
     /* Controls. */
     {SCENE_MEMORY, SCENE_PIPE, "write", "", move_write, 0, LEG_CONTROL | LEG_COST, "anon_pipe_write", 0, 0},
-    {SCENE_TCP, SCENE_MEMORY, "recv", "", move_recv, 0, LEG_CONTROL | LEG_COST, "tcp_recvmsg", 0, 0},
+    {SCENE_UNIX, SCENE_MEMORY, "recv", "", move_recv, 0, LEG_CONTROL | LEG_COST, "unix_stream_recvmsg", 0, 0},
     {SCENE_MEMFD, SCENE_PIPE, "splice", "", move_splice, 0, LEG_REFERENCE | LEG_COST, "shmem_file_splice_read", 0, 0},
 
     /* Files. */
@@ -236,10 +236,10 @@ const struct leg probe_legs[] = {
     {SCENE_MEMORY, SCENE_TCP, "send", "", move_send, 0, 0, "tcp_sendmsg", 0, 0},
     {SCENE_MEMORY, SCENE_TCP, "send", "MSG_ZEROCOPY", move_send_zerocopy, 0, LEG_WORD, "tcp_sendmsg", 0, 0},
     {SCENE_MEMORY, SCENE_TCP, "send", "SEND_ZC", move_send_zc, 0, LEG_WORD, "io_send_zc", 0, 0},
+    {SCENE_TCP, SCENE_MEMORY, "recv", "", move_recv, 0, LEG_COST, "tcp_recvmsg", 0, 0},
     {SCENE_TCP, SCENE_MEMORY, "recv", "TCP_ZEROCOPY_RECEIVE", move_receive_zerocopy, 0, LEG_WORD | LEG_WHOLE_PAGES, "tcp_zerocopy_receive", 0, 0},
     {SCENE_PIPE, SCENE_UNIX, "splice", "", move_splice, 0, 0, TO_SOCKET, 0, 0},
     {SCENE_UNIX, SCENE_PIPE, "splice", "", move_splice, 0, 0, "unix_stream_splice_read", 0, 0},
-    {SCENE_UNIX, SCENE_MEMORY, "recv", "", move_recv, 0, LEG_COST, "unix_stream_recvmsg", 0, 0},
     {SCENE_MEMORY, SCENE_UNIX, "send", "", move_send, 0, 0, "unix_stream_sendmsg", 0, 0},
     {SCENE_MEMORY, SCENE_UNIX, "send", "MSG_ZEROCOPY", move_send_zerocopy, 0, LEG_WORD, "unix_stream_sendmsg", 0, 0},
     {SCENE_MEMORY, SCENE_UNIX, "send", "SEND_ZC", move_send_zc, 0, LEG_WORD, "io_send_zc", 0, 0},

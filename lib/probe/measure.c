@@ -421,14 +421,15 @@ static void note_difference(struct trial *trial, struct sluice_probe_leg *row)
     row->note = plain->verdict == row->verdict ? "no effect" : "not what the plain call does";
 }
 
-static void describe_place(const struct leg *leg, const struct place *place, int family,
-                           char text[PROBE_TEXT])
+static void describe_place(const struct bench *bench, const struct leg *leg,
+                           const struct place *place, int family, char text[PROBE_TEXT])
 {
-    const char *network = !scene_uses_network(leg) ? NULL
+    const char *network = !scene_uses_network(leg) ? ""
+                          : bench->through         ? bench->through
                           : family == AF_INET6     ? PLACE_IPV6
                                                    : PLACE_LOOPBACK;
 
-    place_join(scene_uses_place(leg) ? place->text : "", network ? network : "", text);
+    place_join(scene_uses_place(leg) ? place->text : "", network, text);
 }
 
 static void look(struct trial *trial, struct sluice_probe_leg *row)
@@ -462,12 +463,12 @@ int measure_leg(struct bench *bench, const struct leg *leg, const struct place *
                                    .path = leg->path,
                                    .at = bench->now};
 
-    describe_place(leg, place, family, where);
+    describe_place(bench, leg, place, family, where);
     trial.row = probe_add_leg(bench->probe, &row);
     if (trial.row < 0)
         return trial.row;
     row.error = scene_open(&trial.scene, leg, scene_uses_place(leg) ? place : NULL, family,
-                           !bench->by_reference);
+                           bench->pair, !bench->by_reference);
     if (row.error == 0) {
         trial.buffer = malloc(trial.scene.mapped);
         if (trial.buffer)

@@ -14,6 +14,8 @@ struct bench {
     struct watch *watch;  /* NULL: not permitted, or not wanted */
     double copying_share; /* of samples in copy routines, in a loop of read and write; 0: unknown */
     bool by_reference;    /* splice puts a memfd's pages into a pipe: sources can be fed so */
+    const int *pair;     /* the caller's own connection, NULL: loopback */
+    const char *through; /* what it is called */
     bool quick;
     uint64_t now; /* seconds since the epoch */
 };

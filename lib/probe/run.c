@@ -104,6 +104,8 @@ static bool wanted(const struct run *run, const struct leg *leg, const struct pl
                     return true;
         return false;
     }
+    if (run->options.through)
+        return leg->source == SCENE_TCP || leg->sink == SCENE_TCP;
     if (leg->source >= SCENE_TCP && leg->source <= SCENE_UNIX_SEQPACKET)
         return run->options.flags & sockets;
     if (leg->sink >= SCENE_TCP && leg->sink <= SCENE_UNIX_SEQPACKET)
@@ -244,6 +246,10 @@ static void run_all(struct run *run)
     if (!run->bench.quick)
         look_inside(run);
     measure_controls(run);
+    if (run->options.through) {
+        run->bench.through = run->options.through;
+        run->bench.pair = run->options.pair;
+    }
     for (unsigned i = 0; i < run->options.directories; i++)
         open_place(run, run->options.directory[i]);
     for (unsigned i = 0; i < run->places; i++)

@@ -190,12 +190,24 @@ static int udp_pair(int family, int *ret_send, int *ret_receive)
     return error < 0 ? error : nonblocking(*ret_receive);
 }
 
-static int socket_pair(enum scene_end end, int family, int *ret_send, int *ret_receive)
+static int given_pair(const int pair[2], int *ret_send, int *ret_receive)
+{
+    *ret_send = sys_fcntl(pair[0], F_DUPFD_CLOEXEC, 3);
+    *ret_receive = sys_fcntl(pair[1], F_DUPFD_CLOEXEC, 3);
+    if (*ret_send < 0 || *ret_receive < 0)
+        return *ret_send < 0 ? *ret_send : *ret_receive;
+    const int error = nonblocking(*ret_send);
+    return error < 0 ? error : nonblocking(*ret_receive);
+}
+
+static int socket_pair(enum scene_end end, int family, const int *pair, int *ret_send,
+                       int *ret_receive)
 {
     switch (end) {
     case SCENE_TCP:
     case SCENE_PIPE_OF_TCP:
-        return tcp_pair(family, ret_send, ret_receive);
+        return pair ? given_pair(pair, ret_send, ret_receive)
+                    : tcp_pair(family, ret_send, ret_receive);
     case SCENE_UDP:
         return udp_pair(family, ret_send, ret_receive);
     case SCENE_UNIX:
@@ -281,7 +293,7 @@ static int open_source(struct scene *scene)
     if (error < 0)
         return error;
     if (is_socket(end) || end == SCENE_PIPE_OF_TCP)
-        error = socket_pair(end, scene->family, &scene->feed, &scene->in);
+        error = socket_pair(end, scene->family, scene->pair, &scene->feed, &scene->in);
     if (error >= 0 && is_pipe(end)) {
         if (end == SCENE_PIPE_OF_TCP) { /* what arrives there goes on into the pipe */
             scene->through[0] = scene->in;
@@ -308,7 +320,7 @@ static int open_sink(struct scene *scene)
     } else if (is_pipe(end)) {
         error = own_pipe(&scene->drain, &scene->out);
     } else if (is_socket(end)) {
-        error = socket_pair(end, scene->family, &scene->out, &scene->drain);
+        error = socket_pair(end, scene->family, scene->pair, &scene->out, &scene->drain);
     } else if (end == SCENE_TTY) {
         error = tty_pair(&scene->out, &scene->drain);
     } else if (end == SCENE_NULL) {
@@ -341,11 +353,12 @@ static void shorten_to_pipes(struct scene *scene)
 }
 
 int scene_open(struct scene *scene, const struct leg *leg, const struct place *place, int family,
-               bool lent)
+               const int *pair, bool lent)
 {
     *scene = (struct scene){.leg = leg,
                             .place = place,
                             .family = family,
+                            .pair = pair,
                             .lent = lent,
                             .in = -1,
                             .out = -1,

@@ -63,6 +63,7 @@ struct scene {
     const struct leg *leg;
     const struct place *place; /* NULL where no file is needed */
     int family;                /* AF_INET or AF_INET6, for SCENE_TCP and SCENE_UDP */
+    const int *pair;           /* a TCP connection to use, sender first; NULL: one on loopback */
     bool lent;                 /* a source pipe gets its pages by vmsplice, not by splice */
     int in, out;               /* of the call; -1: memory, or none */
     int feed, drain;           /* the other ends: where the source is filled, the sink read */
@@ -81,7 +82,7 @@ struct scene {
 
 /* Returns 0 or a negative errno; scene_close() after success. */
 int scene_open(struct scene *scene, const struct leg *leg, const struct place *place, int family,
-               bool lent);
+               const int *pair, bool lent);
 void scene_close(struct scene *scene);
 
 int scene_fill(struct scene *scene, char byte);
