@@ -8,7 +8,8 @@
 
 bool message_quiet;
 
-static void say(const char *prefix, const char *format, va_list arguments)
+__attribute__((format(printf, 2, 0))) static void say(const char *prefix, const char *format,
+                                                      va_list arguments)
 {
     char text[4096 + 512];
     int length = snprintf(text, sizeof text, "%s", prefix);

@@ -66,36 +66,64 @@ static void print_leg(const struct sluice_probe_leg *leg, const struct sluice_pr
     fprintf(out, "%-34s  %-15s  %-10s  %s\n", name, leg->call, probe_leg_verdict(leg), witnesses);
 }
 
+/* The file system's name and options; what lies elsewhere has none. */
+static const char *title_of(const struct sluice_probe_leg *leg)
+{
+    return strchr(leg->place, ' ') && strcmp(leg->from, "memfd") != 0 && leg->place[0] != 'l'
+               ? leg->place
+               : "memory, pipes and sockets";
+}
+
 static void print_legs(const sluice_probe *probe, FILE *out)
 {
     struct sluice_probe_leg leg, before;
-    const char *place = NULL;
+    char title[128] = "";
 
     fprintf(out, "%-34s  %-15s  %-10s  %s\n", "leg", "call", "verdict", "witness");
     for (unsigned i = 0; leg_at(probe, i, &leg); i++) {
-        if (*leg.place && strchr(leg.place, ' ') && !strchr(leg.place, ';') &&
-            (!place || strcmp(place, leg.place) != 0))
-            fprintf(out, "%.99s:\n", place = leg.place);
+        char now[128];
+        const char *place = title_of(&leg);
+        snprintf(now, sizeof now, "%.*s", (int)strcspn(place, ";"), place);
+        if (strcmp(now, title) != 0)
+            fprintf(out, "-- %.95s\n", now);
+        snprintf(title, sizeof title, "%s", now);
         print_leg(&leg, i > 0 ? &before : NULL, out);
         before = leg;
     }
 }
 
 /* Where the bytes are copied though a call that can hand on references was made. */
+static bool copies(const struct sluice_probe_leg *leg)
+{
+    static const char *const copying[] = {"read", "write", "recv", "send"};
+
+    for (size_t i = 0; i < sizeof copying / sizeof *copying; i++)
+        if (strcmp(leg->call, copying[i]) == 0)
+            return false;
+    return leg->verdict == SLUICE_VERDICT_COPIED && !*leg->variant;
+}
+
 static void print_copies(const sluice_probe *probe, FILE *out)
 {
+    enum { WIDTH = 96 };
     struct sluice_probe_leg leg;
-    bool any = false;
+    size_t at = 0;
 
     for (unsigned i = 0; leg_at(probe, i, &leg); i++) {
-        const bool copying = strcmp(leg.call, "read") == 0 || strcmp(leg.call, "write") == 0 ||
-                             strcmp(leg.call, "recv") == 0 || strcmp(leg.call, "send") == 0;
-        if (leg.verdict != SLUICE_VERDICT_COPIED || copying || *leg.variant)
+        char words[LEG_NAME];
+        if (!copies(&leg))
             continue;
-        fprintf(out, "%s%s -> %s", any ? ", " : "\nnot zero-copy here: ", leg.from, leg.to);
-        any = true;
+        const int length =
+            snprintf(words, sizeof words, "%s -> %s (%s)", leg.from, leg.to, leg.call);
+        if (at == 0)
+            at = (size_t)fprintf(out, "\nnot zero-copy here: ") - 1;
+        else if (at + (size_t)length > WIDTH)
+            at = (size_t)fprintf(out, ",\n    ") - 2;
+        else
+            at += (size_t)fprintf(out, ", ");
+        at += (size_t)fprintf(out, "%s", words);
     }
-    if (any)
+    if (at)
         fputc('\n', out);
 }
 

@@ -7,6 +7,7 @@ _sluice_copy_options="--rate= --size= --offset= --length= --append --method= --r
     --quiet --verbose --stats --json --help -L -s -p -n -q -v -h"
 _sluice_explain_options="--offset= --length= --append --method= --require= --chunk= --pipe-size=
     --json --help -h"
+_sluice_probe_options="--explain= --json --diff --through= --cached --no-cache --quiet --help -q -h"
 
 # What an option's argument can be: words; "FILE"; or nothing that could be proposed. False: it has
 # none.
@@ -19,6 +20,7 @@ _sluice_argument() {
     --json) echo "lines" ;;
     --offset) echo "source= sink=" ;;
     --salvage) echo "FILE" ;;
+    --explain | --through) echo ;;
     --rate | --size | --length | --chunk | --pipe-size) echo ;;
     --idle-timeout | --linger | -L | -s) echo ;;
     *) return 1 ;;
@@ -87,12 +89,13 @@ _sluice() {
 
     if [ ${#words[@]} -eq 1 ]; then
         compopt +o default +o bashdefault
-        _sluice_propose "$typed" "copy explain --help --version"
+        _sluice_propose "$typed" "copy explain probe --help --version"
         return
     fi
     case $command in
     copy) local options=$_sluice_copy_options ;;
     explain) local options=$_sluice_explain_options ;;
+    probe) local options=$_sluice_probe_options ;;
     *)
         compopt +o default +o bashdefault
         return
@@ -106,7 +109,7 @@ _sluice() {
     elif [[ $typed == -* ]]; then
         compopt +o default +o bashdefault
         _sluice_propose "$typed" "$options"
-    else
+    elif [ "$command" != probe ]; then
         _sluice_propose_endpoint "$typed" "$command"
     fi
 }

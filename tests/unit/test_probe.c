@@ -113,8 +113,7 @@ static void what_is_damaged_is_refused_whole(void **state)
         LEG("pipe", "pipe", "splice", "", "perhaps") "end 1\n",
         LEG("", "pipe", "splice", "", "reference") "end 1\n",
         LEG("pipe", "pipe", "splice", "\t", "reference") "end 1\n",
-        "pipe\tpipe\tsplice\t\t\treference\t0\t1\t0\t1700000000\tpath\n"
-        "end 1\n",
+        "pipe\tpipe\tsplice\t\t\treference\t0\t1\t0\t1700000000\tpath\nend 1\n",
         "pipe\tpipe\tsplice\t\t\treference\t5\t1\t0\t1700000000\tpath\t\nend 1\n",
         "pipe\tpipe\tsplice\t\t\treference\t0\t-1\t0\t1700000000\tpath\t\nend 1\n",
         "pipe\tpipe\tsplice\t\t\treference\t0\t1\t2\t1700000000\tpath\t\nend 1\n",
