@@ -275,7 +275,10 @@ static int find_path(sluice_context *context, const char *path, bool sink, bool 
     switch (status.st_mode & S_IFMT) {
     case S_IFREG: {
         /* O_APPEND means nothing to a reader, and all to the plan. */
-        const int fd = open(path, O_RDONLY | O_CLOEXEC | (append ? O_APPEND : 0));
+        const int flags = O_CLOEXEC | (append ? O_APPEND : 0);
+        int fd = open(path, O_RDONLY | flags);
+        if (fd < 0 && errno == EACCES && sink) /* it may be one that can only be written */
+            fd = open(path, O_WRONLY | flags);
         if (fd < 0)
             return -errno;
         const int error = sluice_endpoint_from_fd(context, fd, SLUICE_OWN, &ret->endpoint);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,9 +108,16 @@ static int describe_socket(struct sluice_endpoint *endpoint)
     if (error < 0)
         return error;
     const bool stream = endpoint->type == SOCK_STREAM;
+    int protocol = IPPROTO_TCP;
+    if (stream && (endpoint->family == AF_INET || endpoint->family == AF_INET6))
+        error = sys_getsockopt(endpoint->fd, SOL_SOCKET, SO_PROTOCOL, &protocol);
+    if (error < 0)
+        return error;
     endpoint->kind = stream ? SLUICE_KIND_STREAM : SLUICE_KIND_DATAGRAM;
     endpoint->medium = stream ? MEDIUM_SOCKET : MEDIUM_MESSAGE;
     endpoint->name = stream ? "stream" : "datagram";
+    if (protocol != IPPROTO_TCP) /* SCTP and MPTCP are streams of their own kinds */
+        return 0;
     for (size_t i = 0; i < COUNT(kinds); i++)
         if (kinds[i].family == endpoint->family && kinds[i].type == endpoint->type) {
             endpoint->medium = kinds[i].medium;

@@ -191,8 +191,8 @@ static void measure_controls(struct run *run)
 /* The share of samples in copy routines where everything is copied. */
 static void learn_copying_share(struct run *run)
 {
-    enum { ROUNDS = 2000, ENOUGH = 300 };
-    static char bytes[65536];
+    enum { ROUNDS = 2000 };
+    char bytes[32768] = {0};
     struct watched seen = {0};
     int fds[2];
 
@@ -201,11 +201,11 @@ static void learn_copying_share(struct run *run)
         return;
     watch_begin(run->bench.watch);
     for (int round = 0; round < ROUNDS; round++)
-        if (write(fds[1], bytes, 4096 * 8) < 0 || read(fds[0], bytes, sizeof bytes) < 0)
+        if (sys_write(fds[1], bytes, sizeof bytes) < 0 || sys_read(fds[0], bytes, sizeof bytes) < 0)
             break;
     watch_end(run->bench.watch, &seen);
-    close(fds[0]);
-    close(fds[1]);
+    sys_close(fds[0]);
+    sys_close(fds[1]);
     if (seen.samples >= 50)
         run->bench.copying_share = (double)seen.in_copy / (double)seen.samples;
 }

@@ -89,4 +89,10 @@ copy("-v", path, out).expect(0).says(r"^source\s", r"^-> \S+", r"^ x reflink")
 sluice("explain", path).refused(2)
 sluice("explain", "--jsn", path, out).refused(2, r"--jsn", r"--json")
 sluice("explain", f"{directory}/absent", out).refused(1, r"absent", r"no such file")
+
+# A sink that may only be written is a sink all the same.
+closed = file_with(b"precious", f"{directory}/write-only")
+os.chmod(closed, 0o200)
+matches(sluice("explain", path, closed).expect(0).out.decode(), r"^sink\s+\S*write-only\s+regular",
+        "a write-only sink")
 PY

@@ -228,6 +228,25 @@ static void a_block_device_is_read(void **state)
 }
 
 /* Nothing can be moved to or from these: they are described, and refused by a transfer. */
+/* A stream of the internet is not always TCP. */
+static void other_stream_protocols_are_not_tcp(void **state)
+{
+    struct sluice_endpoint_info info = {.size = sizeof info};
+    sluice_endpoint *endpoint;
+    static const int protocols[] = {132 /* SCTP */, 262 /* MPTCP */};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, protocols[i]);
+        if (fd < 0)
+            continue; /* the kernel has it not */
+        assert_int_equal(sluice_endpoint_from_fd(context, fd, SLUICE_OWN, &endpoint), 0);
+        assert_int_equal(sluice_endpoint_describe(endpoint, &info), 0);
+        assert_string_equal(info.name, "stream");
+        assert_int_equal(sluice_endpoint_free(endpoint), 0);
+    }
+}
+
 static void what_is_no_end_is_refused(void **state)
 {
     const int fds[] = {eventfd(0, EFD_CLOEXEC), timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC),
@@ -460,6 +479,7 @@ int main(void)
         cmocka_unit_test(pipes_are_recognised),
         cmocka_unit_test(memfds_and_terminals_are_recognised),
         cmocka_unit_test(a_block_device_is_read),
+        cmocka_unit_test(other_stream_protocols_are_not_tcp),
         cmocka_unit_test(what_is_no_end_is_refused),
         cmocka_unit_test(closed_and_path_descriptors_are_refused),
         cmocka_unit_test(ownership_is_as_said),
