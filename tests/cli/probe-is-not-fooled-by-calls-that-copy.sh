@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # With a library before libc that turns a call into a copy, the verdicts, the plan, the ledger and
-# --require change.
+# --require change; with one that makes a control lie, nothing is believed.
 # timeout: 120
 . "${SOURCE_ROOT:?}/tests/helpers/scenario.sh"
 
@@ -63,4 +63,11 @@ plan = json.loads(sluice("explain", "--json", path, "tcp:127.0.0.1:9", env=hones
 check(all(leg["known"] == "proven" for leg in plan["candidates"][0]["legs"]),
       f"not proven: {plan['candidates'][0]}")
 equal(plan["candidates"][0]["copies"], 0, "copies")
+
+# A control that comes out wrong: nothing is believed, nothing is kept, and the status is 4.
+environment = lied_to("write=lend")
+result = sluice("probe", "--json", directory, env=environment, seconds=60).expect(4).says("trusted")
+controls = json.loads(result.out)["controls"]
+check(not controls["trusted"] and controls["passed"] < controls["count"], f"controls: {controls}")
+no_leftovers(environment["XDG_CACHE_HOME"])
 PY

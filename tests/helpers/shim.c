@@ -13,6 +13,8 @@
  *                with the same result and the same end, but through a buffer of this library, so
  *                that no page reference survives
  *
+ *     lend       write into a pipe: it gets references to the caller's pages, and no copy of them
+ *
  * CALL is a function of libc by its plain name (mmap also stands for mmap64), or the name of an
  * fcntl or ioctl command. SLUICE_SHIM_LOG=FILE appends "CALL CALLS APPLIED" for every call that
  * was ruled, when the program ends: a test can see that its rule took effect. A rule that cannot
@@ -50,13 +52,13 @@
 
 /* ---- rules ----------------------------------------------------------------------------------- */
 
-enum action { PASS, FAIL, SHORT, COPY };
+enum action { PASS, FAIL, SHORT, LEND, COPY };
 
 /* Every call that can be ruled, and the last of the actions that mean something for it. */
 /* clang-format off */
 #define CALLS(X)                                                                                   \
     X(splice, COPY) X(tee, COPY) X(vmsplice, COPY) X(sendfile, COPY) X(copy_file_range, COPY)      \
-    X(read, SHORT) X(pread, SHORT) X(write, SHORT) X(pwrite, SHORT) X(recv, SHORT) X(send, SHORT)  \
+    X(read, SHORT) X(pread, SHORT) X(write, LEND) X(pwrite, SHORT) X(recv, SHORT) X(send, SHORT)  \
     X(readv, FAIL) X(writev, FAIL) X(preadv2, FAIL) X(pwritev2, FAIL) X(recvmsg, FAIL)             \
     X(sendmsg, FAIL) X(mmap, FAIL) X(madvise, FAIL) X(pipe2, FAIL) X(open, FAIL) X(openat, FAIL)   \
     X(lseek, FAIL) X(fstat, FAIL) X(fallocate, FAIL) X(posix_fadvise, FAIL) X(ftruncate, FAIL)     \
@@ -167,6 +169,10 @@ static bool parse_rule(char *text, struct rule *ret)
     if (strcmp(action, "copy") == 0) {
         ret->action = COPY;
         return calls[ret->call].most >= COPY;
+    }
+    if (strcmp(action, "lend") == 0) {
+        ret->action = LEND;
+        return calls[ret->call].most == LEND;
     }
     if (strncmp(action, "short=", 6) == 0) {
         ret->action = SHORT;
@@ -457,7 +463,17 @@ EXPORT ssize_t copy_file_range(int in, off_t *in_offset, int out, off_t *out_off
 CAPPED(ssize_t, read, length, (int fd, void *buffer, size_t length), fd, buffer, length)
 CAPPED(ssize_t, pread, length, (int fd, void *buffer, size_t length, off_t offset), fd, buffer,
        length, offset)
-CAPPED(ssize_t, write, length, (int fd, const void *buffer, size_t length), fd, buffer, length)
+EXPORT ssize_t write(int fd, const void *buffer, size_t length)
+{
+    const struct rule *rule = rule_for(CALL_write);
+    const struct iovec memory = {.iov_base = (void *)(uintptr_t)buffer, .iov_len = length};
+    if (fails(rule))
+        return -1;
+    if (rule->action == LEND && kind_of(fd) == KIND_PIPE)
+        return NEXT(vmsplice)(fd, &memory, 1, 0);
+    return NEXT(write)(fd, buffer, shortened(rule, length));
+}
+
 CAPPED(ssize_t, pwrite, length, (int fd, const void *buffer, size_t length, off_t offset), fd,
        buffer, length, offset)
 CAPPED(ssize_t, recv, length, (int fd, void *buffer, size_t length, int flags), fd, buffer, length,
