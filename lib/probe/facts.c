@@ -159,6 +159,20 @@ static void add_calls(struct sluice_probe *probe)
 
 /* ---- io_uring, kTLS, FUSE ---- */
 
+static const char *who_refuses_ring(int error)
+{
+    int64_t sysctl = -1;
+    const bool known = read_number("/proc/sys/kernel/io_uring_disabled", &sysctl) == 0;
+
+    if (error == -ENOSYS)
+        return " (not built in, or a seccomp filter)";
+    if (error != -EPERM)
+        return "";
+    return !known        ? " (a sysctl, or a seccomp filter)"
+           : sysctl == 0 ? " (a seccomp filter: the sysctl allows it)"
+                         : " (the sysctl kernel.io_uring_disabled)";
+}
+
 static void add_ring(struct sluice_probe *probe)
 {
     struct io_uring_params parameters = {0};
@@ -169,9 +183,7 @@ static void add_ring(struct sluice_probe *probe)
         close(fd);
     if (error < 0)
         probe_add_fact(probe, "io_uring", "works", 0, error, "no: %s%s", strerror(-error),
-                       error == -EPERM    ? " (by the sysctl, or a seccomp filter)"
-                       : error == -ENOSYS ? " (not built in, or a seccomp filter)"
-                                          : "");
+                       who_refuses_ring(error));
     else
         probe_add_fact(probe, "io_uring", "works", 1, 0, "yes");
 }

@@ -166,7 +166,7 @@ int place_open(const char *directory, struct place *ret)
     }
     sluice_endpoint_describe(endpoint, &info);
     sluice_endpoint_free(endpoint);
-    *ret = (struct place){.directory = fd, .name = info.name};
+    *ret = (struct place){.directory = fd, .path = directory, .name = info.name};
     describe_mount(fd, info.name, ret->text);
     describe_device(ret);
     return 0;

@@ -16,6 +16,7 @@
 /* A directory in which scratch files are made. */
 struct place {
     int directory;
+    const char *path;      /* as it was given; borrowed */
     const char *name;      /* the file system's, as endpoints call it */
     char text[PLACE_TEXT]; /* the same with the mount's options */
     dev_t device;          /* the block device behind it, 0: none */

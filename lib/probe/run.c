@@ -260,8 +260,8 @@ static void run_all(struct run *run)
             measure_hazards(&run->bench, &run->place[i]);
     if ((flags & SLUICE_PROBE_FACTS) && go_on(run, "facts")) {
         facts_of_machine(run->bench.probe);
-        for (unsigned i = 0; i < run->options.directories; i++)
-            facts_of_directory(run->bench.probe, run->options.directory[i]);
+        for (unsigned i = 0; i < run->places; i++)
+            facts_of_directory(run->bench.probe, run->place[i].path);
         facts_of_interfaces(run->bench.probe);
     }
     for (unsigned i = 0; i < run->places; i++)
