@@ -33,6 +33,14 @@ void plan_make(struct sluice_plan *plan, const struct sluice_endpoint *source,
                const struct sluice_endpoint *sink, const struct sluice_options *options,
                uint64_t expected, const struct sluice_probe *probe);
 
+/* Finds out what the ends stand on, by which a probe's legs are looked up. */
+void plan_locate(struct sluice_plan *plan, const struct sluice_endpoint *source,
+                 const struct sluice_endpoint *sink);
+
+/* All legs of a candidate, whose copies are summed up. */
+void plan_prove_all(const struct sluice_plan *plan, const struct sluice_probe *probe,
+                    struct sluice_candidate *candidate);
+
 /* What was measured of a leg of this plan takes the place of what was expected. */
 void plan_prove(const struct sluice_plan *plan, const struct sluice_probe *probe,
                 struct sluice_leg *leg);

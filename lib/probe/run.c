@@ -12,6 +12,7 @@
 #include "../plan.h"
 #include "../sys.h"
 #include "facts.h"
+#include "hazards.h"
 #include "measure.h"
 
 #define MOST_PLACES 16
@@ -257,7 +258,7 @@ static void run_all(struct run *run)
     measure_legs(run, NULL);
     for (unsigned i = 0; i < run->places && (flags & SLUICE_PROBE_HAZARDS); i++)
         if (go_on(run, "hazards"))
-            measure_hazards(&run->bench, &run->place[i]);
+            hazards_measure(run->bench.probe, &run->place[i]);
     if ((flags & SLUICE_PROBE_FACTS) && go_on(run, "facts")) {
         facts_of_machine(run->bench.probe);
         for (unsigned i = 0; i < run->places; i++)
