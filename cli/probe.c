@@ -23,8 +23,9 @@ struct probing {
     const char *directory[MOST_DIRECTORIES];
     char *own[MOST_DIRECTORIES]; /* those of them that were made from a file's path */
     unsigned directories;
-    const char *leg; /* --explain */
-    char *through;   /* --through, its name */
+    const char *leg;    /* --explain */
+    const char *device; /* --scratch-device */
+    char *through;      /* --through, its name */
     int pair[2];
     bool json, cached, keep; /* keep: what is found goes into the cache */
     bool diff;
@@ -43,6 +44,7 @@ static const char help[] =
     "                     copy to a copy\n"
     "      --through NAME=FD,FD  measure TCP on the connection between two descriptors of mine,\n"
     "                     sender first, instead of loopback\n"
+    "      --scratch-device DEV  measure on this block device, too; what is on it is LOST\n"
     "      --cached       show what is kept, measure nothing\n"
     "      --no-cache     do not keep what is found\n"
     "  -q, --quiet        no notices\n"
@@ -56,7 +58,8 @@ enum {
     OPTION_DIFF,
     OPTION_CACHED,
     OPTION_NO_CACHE,
-    OPTION_THROUGH
+    OPTION_THROUGH,
+    OPTION_DEVICE
 };
 
 static const struct option long_options[] = {
@@ -64,6 +67,7 @@ static const struct option long_options[] = {
     {"json", no_argument, NULL, OPTION_JSON},
     {"diff", no_argument, NULL, OPTION_DIFF},
     {"through", required_argument, NULL, OPTION_THROUGH},
+    {"scratch-device", required_argument, NULL, OPTION_DEVICE},
     {"cached", no_argument, NULL, OPTION_CACHED},
     {"no-cache", no_argument, NULL, OPTION_NO_CACHE},
     {"quiet", no_argument, NULL, 'q'},
@@ -134,6 +138,14 @@ static enum status parse_options(struct probing *probing, int argc, char **argv,
                                    "wanted, as eth0=3,4",
                                    optarg);
             break;
+        case OPTION_DEVICE: {
+            struct stat status;
+            if (stat(optarg, &status) < 0 || !S_ISBLK(status.st_mode))
+                return usage_error("probe", "--scratch-device '%s': a block device is wanted",
+                                   optarg);
+            probing->device = optarg;
+            break;
+        }
         case OPTION_CACHED:
             probing->cached = true;
             break;
@@ -270,6 +282,7 @@ static enum status measure(struct probing *probing, sluice_probe *probe, double 
                                                  .directories = probing->directories,
                                                  .directory = probing->directory,
                                                  .progress = on_progress,
+                                                 .device = probing->device,
                                                  .through = probing->through,
                                                  .pair = {probing->pair[0], probing->pair[1]}};
     struct timespec begun, ended;

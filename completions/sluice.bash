@@ -7,7 +7,7 @@ _sluice_copy_options="--rate= --size= --offset= --length= --append --method= --r
     --quiet --verbose --stats --json --help -L -s -p -n -q -v -h"
 _sluice_explain_options="--offset= --length= --append --method= --require= --chunk= --pipe-size=
     --json --help -h"
-_sluice_probe_options="--explain= --json --diff --through= --cached --no-cache --quiet --help -q -h"
+_sluice_probe_options="--explain= --json --diff --through= --scratch-device= --cached --no-cache --quiet --help -q -h"
 
 # What an option's argument can be: words; "FILE"; or nothing that could be proposed. False: it has
 # none.
@@ -21,6 +21,7 @@ _sluice_argument() {
     --offset) echo "source= sink=" ;;
     --salvage) echo "FILE" ;;
     --explain | --through) echo ;;
+    --scratch-device) echo "FILE" ;;
     --rate | --size | --length | --chunk | --pipe-size) echo ;;
     --idle-timeout | --linger | -L | -s) echo ;;
     *) return 1 ;;

@@ -531,6 +531,7 @@ struct sluice_probe_options {
     const char *through; /* not NULL: only legs of TCP, on the caller's own connection, `pair`, which
                             their place is then called by: a way that is not loopback */
     int pair[2]; /* its two ends, where bytes are sent and received, both here: duplicated */
+    const char *device; /* not NULL: a block device to be measured too. ITS CONTENT IS LOST */
 };
 
 /* A leg that was measured. Strings live as long as the probe. */

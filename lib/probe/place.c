@@ -124,7 +124,6 @@ static void describe_device(struct place *place)
 {
     char path[64];
 
-    place->device = device_behind(place->directory);
     if (!place->device)
         return;
     snprintf(path, sizeof path, "/sys/dev/block/%u:%u", major(place->device), minor(place->device));
@@ -168,13 +167,34 @@ int place_open(const char *directory, struct place *ret)
     sluice_endpoint_free(endpoint);
     *ret = (struct place){.directory = fd, .path = directory, .name = info.name};
     describe_mount(fd, info.name, ret->text);
+    ret->device = device_behind(fd);
+    describe_device(ret);
+    return 0;
+}
+
+static void name_device(dev_t device, char text[PLACE_TEXT])
+{
+    snprintf(text, PLACE_TEXT, "block %u:%u", major(device), minor(device));
+}
+
+int place_open_device(const char *path, struct place *ret)
+{
+    struct stat status;
+
+    if (stat(path, &status) < 0)
+        return -errno;
+    if (!S_ISBLK(status.st_mode))
+        return -ENOTBLK;
+    *ret = (struct place){.directory = -1, .path = path, .name = "block", .device = status.st_rdev};
+    name_device(status.st_rdev, ret->text);
     describe_device(ret);
     return 0;
 }
 
 void place_close(struct place *place)
 {
-    sys_close(place->directory);
+    if (place->directory >= 0)
+        sys_close(place->directory);
 }
 
 /* Where there is no O_TMPFILE (FUSE, NFS) the file has a name for a moment. */
@@ -195,6 +215,8 @@ static int named_scratch(const struct place *place)
 
 int place_scratch(const struct place *place)
 {
+    if (place->directory < 0) /* O_EXCL: nobody else's, mounted or not */
+        return fd_above_standard(sys_open(place->path, O_RDWR | O_EXCL | O_CLOEXEC));
     const int fd = openat(place->directory, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (fd >= 0)
         return fd_above_standard(fd);
@@ -252,6 +274,8 @@ void place_of(const struct sluice_endpoint *endpoint, char text[PLACE_TEXT])
         snprintf(text, PLACE_TEXT, "%s", endpoint->place);
     else if (endpoint->fd < 0)
         snprintf(text, PLACE_TEXT, "%s", depends_on_place(endpoint) ? "?" : "");
+    else if (endpoint->kind == SLUICE_KIND_BLOCK)
+        name_device(endpoint->device, text);
     else if (endpoint->kind == SLUICE_KIND_REGULAR)
         describe_mount(endpoint->fd, endpoint->name, text);
     else if (endpoint->medium & MEDIA_SOCKETS)

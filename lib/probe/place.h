@@ -15,7 +15,7 @@
 
 /* A directory in which scratch files are made. */
 struct place {
-    int directory;
+    int directory; /* -1: it is a block device itself, and every scratch file is that device */
     const char *path;      /* as it was given; borrowed */
     const char *name;      /* the file system's, as endpoints call it */
     char text[PLACE_TEXT]; /* the same with the mount's options */
@@ -25,6 +25,7 @@ struct place {
 
 /* Returns 0 or a negative errno; place_close() after success. */
 int place_open(const char *directory, struct place *ret);
+int place_open_device(const char *path, struct place *ret);
 void place_close(struct place *place);
 
 /* A file without a name in it, empty, open for reading and writing. Never 0, 1 or 2. Returns the

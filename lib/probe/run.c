@@ -50,10 +50,11 @@ static bool plan_needs(const struct sluice_plan *plan, const struct place *place
            strcmp(plan->sink_place, place->text) == 0;
 }
 
-static void open_place(struct run *run, const char *directory)
+static void open_place(struct run *run, const char *directory,
+                       int (*open_it)(const char *path, struct place *ret))
 {
     struct place *place = &run->place[run->places];
-    int error = run->places < MOST_PLACES ? place_open(directory, place) : -E2BIG;
+    int error = run->places < MOST_PLACES ? open_it(directory, place) : -E2BIG;
 
     if (error == 0 &&
         (place_known(run, place) || (run->options.plan && !plan_needs(run->options.plan, place)))) {
@@ -69,7 +70,7 @@ static void open_place(struct run *run, const char *directory)
         run->places++;
     else if (!run->options.plan)
         probe_add_fact(run->bench.probe, "not measured", directory, -1, error,
-                       "no scratch file can be made in '%s': %s", directory, strerror(-error));
+                       "no scratch file can be made on '%s': %s", directory, strerror(-error));
 }
 
 /* ---- legs ---- */
@@ -90,6 +91,12 @@ static bool planned_leg(const struct sluice_leg *planned, const struct leg *leg,
            strcmp(planned->call, leg->call) == 0;
 }
 
+static bool is_from_file_to_file(const struct leg *leg)
+{
+    const bool from = leg->source == SCENE_FILE || leg->source == SCENE_PIPE_OF_FILE;
+    return from && leg->sink == SCENE_FILE;
+}
+
 /* Of a plan: the legs of every method that could serve, whatever policy says of it. */
 static bool wanted(const struct run *run, const struct leg *leg, const struct place *place)
 {
@@ -98,6 +105,8 @@ static bool wanted(const struct run *run, const struct leg *leg, const struct pl
 
     if (leg->traits & (LEG_CONTROL | LEG_REFERENCE))
         return false; /* they have been measured */
+    if (place && place->directory < 0 && is_from_file_to_file(leg))
+        return false; /* there is one device */
     if (plan) {
         for (unsigned i = 0; i < plan->count; i++)
             for (unsigned k = 0; k < plan->candidate[i].legs; k++)
@@ -252,17 +261,20 @@ static void run_all(struct run *run)
         run->bench.pair = run->options.pair;
     }
     for (unsigned i = 0; i < run->options.directories; i++)
-        open_place(run, run->options.directory[i]);
+        open_place(run, run->options.directory[i], place_open);
+    if (run->options.device)
+        open_place(run, run->options.device, place_open_device);
     for (unsigned i = 0; i < run->places; i++)
         measure_legs(run, &run->place[i]);
     measure_legs(run, NULL);
     for (unsigned i = 0; i < run->places && (flags & SLUICE_PROBE_HAZARDS); i++)
-        if (go_on(run, "hazards"))
+        if (run->place[i].directory >= 0 && go_on(run, "hazards"))
             hazards_measure(run->bench.probe, &run->place[i]);
     if ((flags & SLUICE_PROBE_FACTS) && go_on(run, "facts")) {
         facts_of_machine(run->bench.probe);
         for (unsigned i = 0; i < run->places; i++)
-            facts_of_directory(run->bench.probe, run->place[i].path);
+            if (run->place[i].directory >= 0)
+                facts_of_directory(run->bench.probe, run->place[i].path);
         facts_of_interfaces(run->bench.probe);
     }
     for (unsigned i = 0; i < run->places; i++)

@@ -86,7 +86,8 @@ static int open_backing(struct scene *scene, enum scene_end end)
         return error;
     }
     int error = in_file ? own_file(scene->place, &scene->backing) : own_memfd(&scene->backing);
-    if (error == 0 && ftruncate(scene->backing, (off_t)scene->length) < 0)
+    const bool is_device = in_file && error == 0 && scene->place->directory < 0;
+    if (error == 0 && !is_device && ftruncate(scene->backing, (off_t)scene->length) < 0)
         error = -errno;
     if (error < 0)
         return error;
