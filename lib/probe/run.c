@@ -174,7 +174,7 @@ static void judge_control(struct run *run, const struct leg *leg, int row)
         run->bench.by_reference = result->verdict == SLUICE_VERDICT_REFERENCE;
 }
 
-enum { CONTROL_ATTEMPTS = 3 };
+enum { CONTROL_ATTEMPTS = 5 };
 
 static void measure_controls(struct run *run)
 {

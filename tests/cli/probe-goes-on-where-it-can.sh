@@ -19,6 +19,16 @@ def probe(*words, before=(), status=0, where=directory):
     return json.loads(done.stdout)
 
 
+def sure_probe(what, before):
+    """All controls come out; a neighbour's noise may leave one unknown, once or twice."""
+    for _ in range(6):
+        found = probe(before=before)
+        check(found["controls"]["trusted"], f"{what}: {found['controls']}")
+        if found["controls"]["passed"] == 3:
+            return found
+    check(False, f"{what}: controls that stayed unknown: {found['controls']} {found['facts']}")
+
+
 def legs(found, call):
     return [leg for leg in found["legs"] if leg["call"] == call]
 
@@ -56,11 +66,9 @@ check(legs(found, "tee"), "the rest was not measured")
 # A user namespace of one's own, and no /proc.
 namespace = ["unshare", "--user", "--map-root-user"]
 if subprocess.run([*namespace, "true"], capture_output=True).returncode == 0:
-    found = probe(before=namespace)
-    equal(found["controls"]["passed"], 3, "controls in a user namespace")
+    sure_probe("in a user namespace", namespace)
     bare = [*namespace, "--mount", "sh", "-c", 'mount -t tmpfs none /proc && exec "$@"', "sh"]
-    found = probe(before=bare)
-    equal(found["controls"]["passed"], 3, "controls without /proc")
+    found = sure_probe("without /proc", bare)
     check(any(leg["from"] == "pipe" and leg["call"] == "splice" for leg in found["legs"]),
           "legs without /proc")
 
