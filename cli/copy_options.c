@@ -91,7 +91,7 @@ static const char *on_append(struct copy_options *options, const char *argument)
 static const char *on_method(struct copy_options *options, const char *argument)
 {
     return sluice_method_from_name(argument, &options->library.method) < 0
-               ? "auto, copy-range, sendfile, splice, mmap-write or read-write is wanted"
+               ? "auto, reflink, copy-range, sendfile, splice, mmap-write or read-write is wanted"
                : NULL;
 }
 
@@ -104,6 +104,27 @@ static const char *on_require(struct copy_options *options, const char *argument
             return NULL;
         }
     return "any, no-user-copy or zero-copy is wanted";
+}
+
+static const char *parse_when(const char *argument, enum sluice_when *ret)
+{
+    static const char *const names[] = {"auto", "always", "never"};
+    for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(argument, names[i]) == 0) {
+            *ret = (enum sluice_when)i;
+            return NULL;
+        }
+    return "auto, always or never is wanted";
+}
+
+static const char *on_reflink(struct copy_options *options, const char *argument)
+{
+    return parse_when(argument, &options->library.reflink);
+}
+
+static const char *on_sparse(struct copy_options *options, const char *argument)
+{
+    return parse_when(argument, &options->library.sparse);
 }
 
 static const char *on_chunk(struct copy_options *options, const char *argument)
@@ -215,8 +236,12 @@ static const struct option_row {
     {"length", 0, BOTH, required_argument, "N", on_length, "move exactly N bytes"},
     {"append", 0, BOTH, no_argument, NULL, on_append, "add to the end of the sink"},
     {"method", 0, BOTH, required_argument, "NAME", on_method,
-     "auto, copy-range, sendfile, splice, mmap-write, read-write"},
+     "auto, reflink, copy-range, sendfile, splice, mmap-write, read-write"},
     {"require", 0, BOTH, required_argument, "WHAT", on_require, "any, no-user-copy, zero-copy"},
+    {"reflink", 0, BOTH, required_argument, "WHEN", on_reflink,
+     "share the source's extents: auto, always, never"},
+    {"sparse", 0, BOTH, required_argument, "WHEN", on_sparse,
+     "holes: auto keeps them, always makes them of zeros, never writes them"},
     {"chunk", 0, BOTH, required_argument, "SIZE", on_chunk, "most bytes a call is asked to move"},
     {"pipe-size", 0, BOTH, required_argument, "SIZE", on_pipe_size,
      "capacity asked for a private pipe"},

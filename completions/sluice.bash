@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: MIT
 # Completion of sluice(1) in bash. It needs nothing but bash.
 
-_sluice_copy_options="--rate= --size= --offset= --length= --append --method= --require= --chunk=
-    --pipe-size= --idle-timeout= --linger= --atomic --salvage= --checksum= --progress --numeric
+_sluice_copy_options="--rate= --size= --offset= --length= --append --method= --require= --reflink=
+    --sparse= --chunk= --pipe-size= --idle-timeout= --linger= --atomic --salvage= --checksum= --progress --numeric
     --quiet --verbose --stats --json --help -L -s -p -n -q -v -h"
-_sluice_explain_options="--offset= --length= --append --method= --require= --chunk= --pipe-size=
+_sluice_explain_options="--offset= --length= --append --method= --require= --reflink=
+    --sparse= --chunk= --pipe-size=
     --json --help -h"
 _sluice_probe_options="--explain= --json --diff --through= --scratch-device= --cached --no-cache --quiet --help -q -h"
 
@@ -13,8 +14,9 @@ _sluice_probe_options="--explain= --json --diff --through= --scratch-device= --c
 # none.
 _sluice_argument() {
     case $1 in
-    --method) echo "auto copy-range sendfile splice mmap-write read-write" ;;
+    --method) echo "auto reflink copy-range sendfile splice mmap-write read-write" ;;
     --require) echo "any no-user-copy zero-copy" ;;
+    --reflink | --sparse) echo "auto always never" ;;
     --checksum) echo "xxh3 sha256" ;;
     --atomic) echo "yes no" ;;
     --json) echo "lines" ;;

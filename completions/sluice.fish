@@ -37,8 +37,10 @@ complete $both -l offset -x -d 'Begin at a byte of the source or the sink' -a 's
 complete $both -l length -x -d 'Move exactly N bytes'
 complete $both -l append -d 'Add to the end of the sink'
 complete $both -l method -x -d 'How every byte is moved' \
-    -a 'auto copy-range sendfile splice mmap-write read-write'
+    -a 'auto reflink copy-range sendfile splice mmap-write read-write'
 complete $both -l require -x -a 'any no-user-copy zero-copy' -d 'Refuse what does not meet it'
+complete $both -l reflink -x -a 'auto always never' -d 'Share extents'
+complete $both -l sparse -x -a 'auto always never' -d 'Holes'
 complete $both -l chunk -x -d 'Most bytes a call is asked to move'
 complete $both -l pipe-size -x -d 'Capacity asked for a private pipe'
 complete $both -l json -d 'The ledger or the plan as JSON'

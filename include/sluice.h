@@ -70,7 +70,7 @@ enum sluice_kind {
 /* One kernel way of moving bytes. */
 enum sluice_method {
     SLUICE_METHOD_AUTO = 0,   /* the library chooses, and may fall back */
-    SLUICE_METHOD_REFLINK,    /* FICLONE; not in this version: always ruled out, with that reason */
+    SLUICE_METHOD_REFLINK,    /* FICLONERANGE: extents are shared; copy_file_range at the edges */
     SLUICE_METHOD_COPY_RANGE, /* copy_file_range(2) */
     SLUICE_METHOD_SENDFILE,   /* sendfile(2) */
     SLUICE_METHOD_SPLICE,     /* splice(2), through a private pipe where the pair needs one */
@@ -109,6 +109,13 @@ enum sluice_require {
     SLUICE_REQUIRE_ANY = 0,
     SLUICE_REQUIRE_NO_USER_COPY, /* no leg of class user-copy */
     SLUICE_REQUIRE_ZERO_COPY,    /* no leg that copies */
+};
+
+/* When to do what is not always wanted. */
+enum sluice_when {
+    SLUICE_AUTO = 0, /* where it can be done, and costs less */
+    SLUICE_ALWAYS,   /* or the transfer is refused */
+    SLUICE_NEVER,
 };
 
 /* The lower-case name of a value ("regular", "copy-range", "kernel-copy", "expected", "source"), or
@@ -282,6 +289,12 @@ struct sluice_options {
     sluice_cancel *cancel;  /* may be NULL; borrowed */
     sluice_progress_function progress; /* may be NULL */
     void *progress_data;
+    enum sluice_when reflink; /* share extents: always, where copying them is no substitute; never,
+                                    where the copy is to be one */
+    enum sluice_when sparse;  /* holes. auto: those of a source file are holes in a sink file, too.
+                                    always: and every whole block of zeros becomes one, from any
+                                    source (by read-write, which looks at the bytes; the sink is a
+                                    file that is not O_APPEND). never: they are written as zeros */
 };
 
 #define SLUICE_OPTIONS_INIT                                                                        \

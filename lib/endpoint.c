@@ -166,6 +166,7 @@ static int describe(struct sluice_endpoint *endpoint)
     switch (status.st_mode & S_IFMT) {
     case S_IFREG:
         endpoint->bytes = (uint64_t)status.st_size;
+        endpoint->block = status.st_blksize > 0 ? (uint32_t)status.st_blksize : 512;
         return describe_file(endpoint);
     case S_IFBLK:
         endpoint->device = status.st_rdev; /* two nodes of one device are the same device */
@@ -223,6 +224,20 @@ int endpoint_size(const struct sluice_endpoint *endpoint, uint64_t *ret)
     if (error >= 0)
         *ret = (uint64_t)status.st_size;
     return error;
+}
+
+int endpoint_measure(struct sluice_endpoint *endpoint)
+{
+    struct stat status;
+
+    if (endpoint->kind != SLUICE_KIND_REGULAR)
+        return endpoint_size(endpoint, &endpoint->bytes);
+    int error = sys_fstat(endpoint->fd, &status);
+    if (error < 0)
+        return error;
+    endpoint->bytes = (uint64_t)status.st_size;
+    endpoint->has_holes = (uint64_t)status.st_blocks * 512 < endpoint->bytes;
+    return 0;
 }
 
 int fd_above_standard(int fd)

@@ -51,6 +51,8 @@ struct sluice_endpoint {
     bool reopenable;  /* opening it again gives the same pipe or terminal, not another one */
     dev_t device;
     ino_t inode;
+    bool has_holes;    /* regular: it has fewer blocks than bytes */
+    uint32_t block;    /* st_blksize, of a regular file; never 0 */
     uint64_t bytes;    /* regular: st_size; block: the device's */
     uint64_t capacity; /* pipe: F_GETPIPE_SZ */
     char *place; /* where it cannot be asked later: what a probe's verdicts hold for; or NULL */
@@ -62,6 +64,9 @@ int endpoint_refresh(struct sluice_endpoint *endpoint);
 
 /* The size now: regular, fstat; block, the device's; 0 where there is none. 0 or a negative errno. */
 int endpoint_size(const struct sluice_endpoint *endpoint, uint64_t *ret);
+
+/* The same, into `bytes` and `has_holes`. */
+int endpoint_measure(struct sluice_endpoint *endpoint);
 
 /* Opens the same file again through /proc/self/fd, with other flags: a private open file
  * description. Never 0, 1 or 2. Returns the descriptor or a negative errno. */

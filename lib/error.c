@@ -25,6 +25,10 @@ static const struct {
     [CALL_SEEK] = {"lseek", SLUICE_METHOD_MMAP_WRITE},
     [CALL_READ_CACHED] = {"read", SLUICE_METHOD_READ_WRITE},
     [CALL_WRITE_CACHED] = {"write", SLUICE_METHOD_READ_WRITE},
+    [CALL_REFLINK] = {"FICLONERANGE", SLUICE_METHOD_REFLINK},
+    [CALL_REFLINK_EDGE] = {"copy_file_range", SLUICE_METHOD_REFLINK},
+    [CALL_HOLE] = {"lseek", SLUICE_METHOD_AUTO},
+    [CALL_ZEROS] = {"fallocate", SLUICE_METHOD_READ_WRITE},
 };
 
 const char *call_name(enum call call)
@@ -39,7 +43,8 @@ enum sluice_method call_method(enum call call)
 
 /* Calls that move bytes inside the kernel: what they cannot do, read and write can. */
 #define SPLICES   (CALL(SPLICE) | CALL(SPLICE_IN) | CALL(SPLICE_OUT))
-#define IN_KERNEL (SPLICES | CALL(SENDFILE) | CALL(COPY_RANGE))
+#define SHARING   (CALL(REFLINK) | CALL(REFLINK_EDGE) | CALL(COPY_RANGE))
+#define IN_KERNEL (SPLICES | CALL(SENDFILE) | SHARING)
 #define MOVING    (IN_KERNEL | CALL(READ) | CALL(WRITE) | CALL(WRITE_MAPPED) | CALL(READ_BACK))
 /* Refused before a byte moves, for a reason that concerns this call and not the bytes. */
 #define REFUSABLE (IN_KERNEL | CALL(MAP))
@@ -66,11 +71,12 @@ static const struct {
     {REFUSABLE, EOVERFLOW, ACTION_FALLBACK},
     {CALL(SPLICE) | CALL(SPLICE_IN) | CALL(SPLICE_OUT) | CALL(SENDFILE), ESPIPE, ACTION_FALLBACK},
 
-    /* copy_file_range: other file systems; O_APPEND set meanwhile; a swap file; a device. */
-    {CALL(COPY_RANGE), EXDEV, ACTION_FALLBACK},
-    {CALL(COPY_RANGE), EBADF, ACTION_FALLBACK},
-    {CALL(COPY_RANGE), ETXTBSY, ACTION_FALLBACK},
-    {CALL(COPY_RANGE), EISDIR, ACTION_FALLBACK},
+    /* copy_file_range, FICLONERANGE: other file systems; O_APPEND set meanwhile; a swap file; a device. */
+    {SHARING, EXDEV, ACTION_FALLBACK},
+    {SHARING, EBADF, ACTION_FALLBACK},
+    {SHARING, ETXTBSY, ACTION_FALLBACK},
+    {SHARING, EISDIR, ACTION_FALLBACK},
+    {CALL(REFLINK), ENOTTY, ACTION_FALLBACK}, /* a file system that knows no such ioctl */
 
     /* No mapping of this file, or no room for one. */
     {CALL(MAP), ENODEV, ACTION_FALLBACK},
@@ -125,6 +131,8 @@ static const enum sluice_side call_sides[CALL_COUNT] = {
     [CALL_SENDFILE] = SLUICE_SIDE_SETUP,
     [CALL_COPY_RANGE] = SLUICE_SIDE_SETUP,
     [CALL_SPLICE] = SLUICE_SIDE_SETUP,
+    [CALL_REFLINK] = SLUICE_SIDE_SETUP,
+    [CALL_REFLINK_EDGE] = SLUICE_SIDE_SETUP,
 };
 
 bool error_side(enum call call, int error, enum sluice_side *ret)

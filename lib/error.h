@@ -27,6 +27,10 @@ enum call {
     CALL_SEEK,         /* lseek: the source's own offset */
     CALL_READ_CACHED,  /* CALL_READ and CALL_WRITE, after O_DIRECT was left: rows of their own */
     CALL_WRITE_CACHED,
+    CALL_REFLINK,      /* source -> sink, no byte moves */
+    CALL_REFLINK_EDGE, /* copy_file_range of what is no whole block */
+    CALL_HOLE,         /* lseek: a hole of the source has become one of the sink */
+    CALL_ZEROS,        /* fallocate, ftruncate: zeros in memory have become a hole of the sink */
     CALL_COUNT,
 };
 

@@ -163,13 +163,34 @@ static bool shares_extents(const struct sluice_endpoint *endpoint)
     return name_among(endpoint->name, names, COUNT(names));
 }
 
+/* Those that surely do not; of others the kernel is asked. */
+static bool never_shares_extents(const struct sluice_endpoint *endpoint)
+{
+    static const char *const names[] = {"ext4", "tmpfs",   "ramfs",   "vfat",
+                                        "f2fs", "iso9660", "squashfs"};
+    return name_among(endpoint->name, names, COUNT(names));
+}
+
+static const struct hop hop_copied = {0, SLUICE_CLASS_KERNEL_COPY, "splice_copy_file_range"};
+static const struct hop hop_shared = {0, SLUICE_CLASS_OFFLOAD, "vfs_clone_file_range"};
+
 static struct sluice_leg leg_copy_range(const struct sluice_endpoint *source,
                                         const struct sluice_endpoint *sink)
 {
-    static const struct hop copied = {0, SLUICE_CLASS_KERNEL_COPY, "splice_copy_file_range"};
-    static const struct hop shared = {0, SLUICE_CLASS_OFFLOAD, "vfs_clone_file_range"};
     return leg_make(source->name, sink->name, "copy_file_range",
-                    shares_extents(source) ? &shared : &copied);
+                    shares_extents(source) ? &hop_shared : &hop_copied);
+}
+
+struct sluice_leg plan_leg_hole(const char *from, const char *to, const char *call)
+{
+    static const struct hop hop = {0, SLUICE_CLASS_OFFLOAD, "vfs_fallocate"};
+    return leg_make(from, to, call, &hop);
+}
+
+struct sluice_leg plan_leg_edge(const struct sluice_endpoint *from,
+                                const struct sluice_endpoint *to)
+{
+    return leg_make(from->name, to->name, "copy_file_range", &hop_copied);
 }
 
 enum splice_route plan_splice_route(const struct sluice_endpoint *source,
@@ -194,6 +215,9 @@ static void fill_legs(struct sluice_candidate *candidate, const struct sluice_en
 
     candidate->legs = 1;
     switch (candidate->method) {
+    case SLUICE_METHOD_REFLINK:
+        candidate->leg[0] = leg_make(source->name, sink->name, "FICLONERANGE", &hop_shared);
+        break;
     case SLUICE_METHOD_COPY_RANGE:
         candidate->leg[0] = leg_copy_range(source, sink);
         break;
@@ -243,6 +267,7 @@ struct pair {
 #define METHOD(name)     (1 << SLUICE_METHOD_##name)
 #define METHODS_ALL      0xffff
 #define METHODS_SPLICING (METHOD(SPLICE) | METHOD(SENDFILE))
+#define METHODS_SHARING  (METHOD(REFLINK) | METHOD(COPY_RANGE))
 
 /* Two mounts of one of these can share what copy_file_range needs though st_dev differs. */
 static bool may_cross_devices(const struct pair *pair)
@@ -262,6 +287,11 @@ static bool across_file_systems(const struct pair *pair)
 static bool may_share(const struct pair *pair)
 {
     return shares_extents(pair->source) && !across_file_systems(pair);
+}
+
+static bool shares_nothing(const struct pair *pair)
+{
+    return never_shares_extents(pair->source);
 }
 
 static bool sink_appends(const struct pair *pair)
@@ -287,20 +317,22 @@ static const struct rule {
     bool (*test)(const struct pair *);
     const char *reason;
 } rules[] = {
-    {METHOD(REFLINK) | METHOD(DIRECT), MEDIA_ALL, MEDIA_ALL, NULL, "not in this version"},
+    {METHOD(DIRECT), MEDIA_ALL, MEDIA_ALL, NULL, "not in this version"},
     {METHODS_ALL, MEDIUM_OTHER, MEDIA_ALL, NULL, "source is nothing that bytes come from"},
     {METHODS_ALL, MEDIA_ALL, MEDIUM_OTHER, NULL, "sink is nothing that bytes go to"},
 
-    {METHOD(COPY_RANGE), ~MEDIA_SEEKABLE, MEDIA_ALL, NULL, "source is not a file"},
-    {METHOD(COPY_RANGE), MEDIA_ALL, ~MEDIA_SEEKABLE, NULL, "sink is not a file"},
-    {METHOD(COPY_RANGE), MEDIUM_BLOCK, MEDIA_ALL, NULL, "source is a block device"},
-    {METHOD(COPY_RANGE), MEDIA_ALL, MEDIUM_BLOCK, NULL, "sink is a block device"},
-    {METHOD(COPY_RANGE), MEDIUM_PSEUDO, MEDIA_ALL, NULL,
+    {METHODS_SHARING, ~MEDIA_SEEKABLE, MEDIA_ALL, NULL, "source is not a file"},
+    {METHODS_SHARING, MEDIA_ALL, ~MEDIA_SEEKABLE, NULL, "sink is not a file"},
+    {METHODS_SHARING, MEDIUM_BLOCK, MEDIA_ALL, NULL, "source is a block device"},
+    {METHODS_SHARING, MEDIA_ALL, MEDIUM_BLOCK, NULL, "sink is a block device"},
+    {METHODS_SHARING, MEDIUM_PSEUDO, MEDIA_ALL, NULL,
      "source is made while it is read: its size says nothing"},
-    {METHOD(COPY_RANGE), MEDIA_ALL, MEDIUM_PSEUDO, NULL, "sink takes whole writes only"},
-    {METHOD(COPY_RANGE), MEDIA_ALL, MEDIA_ALL, sink_appends, "sink is O_APPEND (EBADF)"},
-    {METHOD(COPY_RANGE), MEDIA_ALL, MEDIA_ALL, across_file_systems,
+    {METHODS_SHARING, MEDIA_ALL, MEDIUM_PSEUDO, NULL, "sink takes whole writes only"},
+    {METHODS_SHARING, MEDIA_ALL, MEDIA_ALL, sink_appends, "sink is O_APPEND (EBADF)"},
+    {METHODS_SHARING, MEDIA_ALL, MEDIA_ALL, across_file_systems,
      "source and sink are on different file systems (EXDEV)"},
+    {METHOD(REFLINK), MEDIA_ALL, MEDIA_ALL, shares_nothing,
+     "this file system shares no extents (EOPNOTSUPP)"},
 
     {METHODS_SPLICING | METHOD(MMAP_WRITE), MEDIUM_MESSAGE, MEDIA_ALL, NULL,
      "a datagram longer than the call would lose its rest: only recvmsg keeps it whole"},
@@ -331,11 +363,41 @@ static const char *ruled_out(enum sluice_method method, const struct pair *pair)
     return NULL;
 }
 
-static const char *ruled_out_by_policy(const struct sluice_candidate *candidate,
-                                       const struct sluice_options *options)
+/* Whether the sink can be given holes. */
+static bool sink_takes_holes(const struct pair *pair)
 {
+    return pair->sink->kind == SLUICE_KIND_REGULAR && pair->sink->medium != MEDIUM_PSEUDO &&
+           !sink_appends(pair);
+}
+
+static const char *ruled_out_by_holes(const struct sluice_candidate *candidate,
+                                      const struct pair *pair)
+{
+    const enum sluice_when sparse = pair->options->sparse;
+
+    if (sparse == SLUICE_ALWAYS && !sink_takes_holes(pair))
+        return "sink can have no holes, and sparse=always";
+    if (sparse == SLUICE_ALWAYS && candidate->method != SLUICE_METHOD_READ_WRITE)
+        return "it does not look for zeros, and sparse=always";
+    if (sparse == SLUICE_NEVER && candidate->leg[0].class_ == SLUICE_CLASS_OFFLOAD)
+        return "it keeps holes, and sparse=never";
+    return NULL;
+}
+
+static const char *ruled_out_by_policy(const struct sluice_candidate *candidate,
+                                       const struct pair *pair)
+{
+    const struct sluice_options *options = pair->options;
+    const char *holes = ruled_out_by_holes(candidate, pair);
+
+    if (holes)
+        return holes;
     if (options->method != SLUICE_METHOD_AUTO && options->method != candidate->method)
         return "another method was asked for";
+    if (options->reflink == SLUICE_ALWAYS && candidate->method != SLUICE_METHOD_REFLINK)
+        return "it shares no extents, and reflink=always";
+    if (options->reflink == SLUICE_NEVER && candidate->leg[0].class_ == SLUICE_CLASS_OFFLOAD)
+        return "it shares extents, and reflink=never";
     for (unsigned i = 0; i < candidate->legs; i++)
         if (!class_allowed(candidate->leg[i].class_, options->require))
             return options->require == SLUICE_REQUIRE_ZERO_COPY
@@ -350,12 +412,13 @@ static const char *ruled_out_by_policy(const struct sluice_candidate *candidate,
 
 /* ---- orders ---- */
 
-#define ORDER_LENGTH 5
+#define ORDER_LENGTH 6
 #define FILES        (MEDIA_CACHED | MEDIUM_DIRECT)
 
 /* By measurement (docs/benchmarks.md): CPU per byte, then throughput. The first row that has the
  * pair, whose bound is not exceeded and whose test is true, is taken. */
 /* clang-format off */
+#define REFLINK SLUICE_METHOD_REFLINK
 #define COPY_RANGE SLUICE_METHOD_COPY_RANGE
 #define SENDFILE SLUICE_METHOD_SENDFILE
 #define SPLICE SLUICE_METHOD_SPLICE
@@ -376,7 +439,7 @@ static const struct order {
      {READ_WRITE, SENDFILE, SPLICE, COPY_RANGE, MMAP_WRITE},
      "so little is moved soonest by one read and one write"},
     {FILES, FILES, 0, may_share,
-     {COPY_RANGE, SPLICE, MMAP_WRITE, SENDFILE, READ_WRITE},
+     {REFLINK, COPY_RANGE, SPLICE, MMAP_WRITE, SENDFILE, READ_WRITE},
      "this file system can share extents, or copy at the server"},
     {FILES, FILES, 131072, NULL,
      {SENDFILE, SPLICE, COPY_RANGE, READ_WRITE, MMAP_WRITE},
@@ -406,6 +469,7 @@ static const struct order {
      {READ_WRITE, SENDFILE, SPLICE, MMAP_WRITE, COPY_RANGE},
      "no method has fewer copies and fewer calls"},
 };
+#undef REFLINK
 #undef COPY_RANGE
 #undef SENDFILE
 #undef SPLICE
@@ -483,7 +547,7 @@ void plan_make(struct sluice_plan *plan, const struct sluice_endpoint *source,
             otherwise = otherwise || candidate.copies != copies;
             if (candidate.copies < plan->fewest)
                 plan->fewest = candidate.copies;
-            candidate.ruled_out = ruled_out_by_policy(&candidate, options);
+            candidate.ruled_out = ruled_out_by_policy(&candidate, &pair);
         }
         if (candidate.ruled_out) {
             refused[refusals++] = candidate;

@@ -51,6 +51,11 @@ enum splice_route plan_splice_route(const struct sluice_endpoint *source,
 /* One hop of a method, as it is expected to go. `via_user` legs have user memory at one end. */
 struct sluice_leg plan_leg_splice(const struct sluice_endpoint *from,
                                   const struct sluice_endpoint *to);
+/* What reflink copies: pieces that are no whole block. */
+struct sluice_leg plan_leg_edge(const struct sluice_endpoint *from,
+                                const struct sluice_endpoint *to);
+/* A hole: no byte is moved. */
+struct sluice_leg plan_leg_hole(const char *from, const char *to, const char *call);
 struct sluice_leg plan_leg_read(const struct sluice_endpoint *from);
 struct sluice_leg plan_leg_write(const struct sluice_endpoint *to);
 

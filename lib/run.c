@@ -77,7 +77,7 @@ static int check_pair(struct sluice_endpoint *source, struct sluice_endpoint *si
                       "source and sink are the same file");
     if (error < 0)
         return error;
-    error = endpoint_size(source, &source->bytes);
+    error = endpoint_measure(source);
     return error < 0 ? refuse(ret, error, SLUICE_SIDE_SOURCE, "fstat", NULL) : 0;
 }
 
@@ -85,15 +85,20 @@ static int check_pair(struct sluice_endpoint *source, struct sluice_endpoint *si
 static int refuse_plan(const struct sluice_plan *plan, const struct sluice_options *options,
                        struct sluice_error *ret)
 {
+    const enum sluice_method named =
+        options->method == SLUICE_METHOD_AUTO && options->reflink == SLUICE_ALWAYS
+            ? SLUICE_METHOD_REFLINK
+            : options->method;
+
     for (unsigned i = 0; i < plan->count; i++)
-        if (plan->candidate[i].method == options->method)
+        if (plan->candidate[i].method == named)
             return refuse(ret, -EOPNOTSUPP, SLUICE_SIDE_SETUP,
                           plan->candidate[i].legs && options->require ? "require" : "plan",
                           plan->candidate[i].ruled_out);
     for (unsigned i = 0; i < plan->count; i++)
         if (plan->candidate[i].legs) /* only policy rules it out */
-            return refuse(ret, -EOPNOTSUPP, SLUICE_SIDE_SETUP, "require",
-                          plan->candidate[i].ruled_out);
+            return refuse(ret, -EOPNOTSUPP, SLUICE_SIDE_SETUP,
+                          options->require ? "require" : "plan", plan->candidate[i].ruled_out);
     return refuse(ret, -EINVAL, SLUICE_SIDE_SETUP, "plan", plan->candidate[0].ruled_out);
 }
 
@@ -126,6 +131,7 @@ int sluice_transfer_new(sluice_context *context, sluice_endpoint *source, sluice
     side_init(&transfer->out, SLUICE_SIDE_SINK, sink, own.flags & SLUICE_SINK_OFFSET,
               own.sink_offset);
     transfer->method = transfer_method(transfer);
+    holes_begin(transfer);
     if (own.rate || own.idle_timeout) {
         transfer->last_moved = sys_now();
         rate_init(&transfer->rate, own.rate, transfer->last_moved);

@@ -106,6 +106,8 @@ const struct method *transfer_method(const struct sluice_transfer *transfer)
     const struct sluice_endpoint *source = transfer->in.endpoint, *sink = transfer->out.endpoint;
 
     switch (transfer->plan.candidate[transfer->current].method) {
+    case SLUICE_METHOD_REFLINK:
+        return &method_reflink;
     case SLUICE_METHOD_COPY_RANGE:
         return &method_copy_range;
     case SLUICE_METHOD_SENDFILE:
@@ -203,10 +205,12 @@ static int go_buffered(struct sluice_transfer *transfer, enum call call, int err
 
 /* ---- what a call did ---- */
 
-#define CALL(name)       (1 << CALL_##name)
-#define CALLS_BOTH       (CALL(SENDFILE) | CALL(COPY_RANGE) | CALL(SPLICE) | CALL(WRITE_MAPPED))
+#define CALL(name) (1 << CALL_##name)
+#define CALLS_BOTH                                                                                 \
+    (CALL(REFLINK) | CALL(REFLINK_EDGE) | CALL(SENDFILE) | CALL(COPY_RANGE) | CALL(SPLICE) |       \
+     CALL(WRITE_MAPPED) | CALL(HOLE))
 #define CALLS_TAKING     (CALLS_BOTH | CALL(READ) | CALL(SPLICE_IN))
-#define CALLS_DELIVERING (CALLS_BOTH | CALL(WRITE) | CALL(SPLICE_OUT))
+#define CALLS_DELIVERING (CALLS_BOTH | CALL(WRITE) | CALL(SPLICE_OUT) | CALL(ZEROS))
 /* Of the source, though it is mmap that says so. */
 #define CALLS_ENDING (CALLS_TAKING | CALL(MAP))
 
@@ -234,6 +238,12 @@ static struct sluice_leg leg_of(const struct sluice_transfer *transfer, enum cal
         return plan_leg_write(sink);
     case CALL_WRITE_MAPPED:
         return candidate->leg[1];
+    case CALL_HOLE:
+        return plan_leg_hole(source->name, sink->name, call_name(call));
+    case CALL_ZEROS:
+        return plan_leg_hole("user", sink->name, call_name(call));
+    case CALL_REFLINK_EDGE:
+        return plan_leg_edge(source, sink);
     case CALL_READ_CACHED:
         return through_the_cache(plan_leg_read(source));
     case CALL_WRITE_CACHED:
@@ -259,7 +269,7 @@ struct sluice_row *transfer_row(struct sluice_transfer *transfer, enum call call
     struct sluice_row *row = &transfer->ledger.row[call];
     if (!row->size) {
         row->size = sizeof *row;
-        row->method = call_method(call);
+        row->method = call == CALL_HOLE ? transfer->method->id : call_method(call);
         row->leg = leg_of(transfer, call);
         if (row->leg.known == SLUICE_EXPECTED)
             plan_prove(&transfer->plan, transfer->context->probe, &row->leg);
@@ -296,7 +306,8 @@ static int moved(struct sluice_transfer *transfer, const struct move *move)
         transfer->last_moved = sys_now();
     if (call & CALLS_TAKING) {
         transfer->taken += bytes;
-        rate_spend(&transfer->rate, bytes);
+        if (move->call != CALL_HOLE)
+            rate_spend(&transfer->rate, bytes);
     }
     if (!(call & CALLS_DELIVERING))
         return 0;

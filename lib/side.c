@@ -108,6 +108,15 @@ int side_take_offset(struct side *side)
     return 0;
 }
 
+int side_guard_offset(struct side *side)
+{
+    if (side->restore) /* it is set at the end in any case */
+        return 0;
+    side->own = sys_lseek(side->fd, 0, SEEK_CUR);
+    side->guarded = side->own >= 0;
+    return side->guarded ? 0 : (int)side->own;
+}
+
 int side_leave_direct(struct side *side)
 {
     struct sluice_endpoint *endpoint = side->endpoint;
@@ -136,11 +145,16 @@ int side_untake(struct side *side, uint64_t bytes)
 {
     if (!(side->endpoint->medium & MEDIA_SEEKABLE))
         return -ESPIPE;
+    return side_advance(side, -(int64_t)bytes);
+}
+
+int side_advance(struct side *side, int64_t bytes)
+{
     if (side->has_offset) {
-        side->offset -= (int64_t)bytes;
+        side->offset += bytes;
         return 0;
     }
-    const int64_t offset = sys_lseek(side->fd, -(int64_t)bytes, SEEK_CUR);
+    const int64_t offset = sys_lseek(side->fd, bytes, SEEK_CUR);
     return offset < 0 ? (int)offset : 0;
 }
 
@@ -150,7 +164,9 @@ void side_finish(struct side *side)
         side->offset = sys_lseek(side->reopened, 0, SEEK_CUR);
     if ((side->restore || (side->left_direct && !side->has_offset)) && side->offset >= 0)
         sys_lseek(side->endpoint->fd, side->offset, SEEK_SET);
-    side->restore = side->left_direct = false;
+    else if (side->guarded)
+        sys_lseek(side->endpoint->fd, side->own, SEEK_SET);
+    side->restore = side->left_direct = side->guarded = false;
     if (side->reopened >= 0)
         sys_close(side->reopened);
     side->reopened = -1;

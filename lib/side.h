@@ -19,9 +19,10 @@ struct side {
     bool has_offset;  /* `offset` is used; else the descriptor's own */
     bool restore;     /* ... and set as the descriptor's own at the end */
     bool never_waits; /* calls on it return EAGAIN instead of waiting, or cannot wait at all */
+    bool guarded;     /* the descriptor's own offset was `own`, and is to be so again */
     bool left_direct; /* O_DIRECT was given up for an unaligned piece */
     bool blocked;     /* it said so in this step */
-    int64_t offset;
+    int64_t offset, own;
 };
 
 void side_init(struct side *side, enum sluice_side which, struct sluice_endpoint *endpoint,
@@ -51,12 +52,18 @@ size_t side_bound(const struct side *side);
 /* Takes the offset from the descriptor's own into `offset`, to be given back at the end. */
 int side_take_offset(struct side *side);
 
+/* The descriptor's own offset may be moved from now on: it is put back at the end. */
+int side_guard_offset(struct side *side);
+
 /* Goes on without O_DIRECT, through a private descriptor. -EINVAL if it has no O_DIRECT. */
 int side_leave_direct(struct side *side);
 
 /* Moves the source back by bytes that were taken and not delivered. Returns 0 or a negative errno:
  * then the bytes stay parked. */
 int side_untake(struct side *side, uint64_t bytes);
+
+/* Moves on by bytes that no call has moved. 0 or a negative errno. */
+int side_advance(struct side *side, int64_t bytes);
 
 /* Gives the descriptor its offset, and closes what is ours. */
 void side_finish(struct side *side);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
@@ -41,6 +42,13 @@ ssize_t sys_sendfile(int out, int in, int64_t *in_offset, size_t length)
 ssize_t sys_copy_file_range(int in, int64_t *in_offset, int out, int64_t *out_offset, size_t length)
 {
     return VALUE(copy_file_range(in, in_offset, out, out_offset, length, 0));
+}
+
+int sys_clone_range(int in, uint64_t in_offset, uint64_t length, int out, uint64_t out_offset)
+{
+    struct file_clone_range range = {
+        .src_fd = in, .src_offset = in_offset, .src_length = length, .dest_offset = out_offset};
+    return VALUE(ioctl(out, FICLONERANGE, &range));
 }
 
 ssize_t sys_tee(int in, int out, size_t length, unsigned flags)
@@ -134,6 +142,16 @@ int sys_open(const char *path, int flags)
 int sys_close(int fd)
 {
     return VALUE(close(fd));
+}
+
+int sys_ftruncate(int fd, int64_t length)
+{
+    return VALUE(ftruncate(fd, length));
+}
+
+int sys_fallocate(int fd, int mode, int64_t offset, int64_t length)
+{
+    return VALUE(fallocate(fd, mode, offset, length));
 }
 
 int64_t sys_lseek(int fd, int64_t offset, int whence)

@@ -23,6 +23,8 @@ ssize_t sys_splice(int in, int64_t *in_offset, int out, int64_t *out_offset, siz
 ssize_t sys_sendfile(int out, int in, int64_t *in_offset, size_t length);
 ssize_t sys_copy_file_range(int in, int64_t *in_offset, int out, int64_t *out_offset,
                             size_t length);
+/* Shares extents: FICLONERANGE. 0 or a negative errno. */
+int sys_clone_range(int in, uint64_t in_offset, uint64_t length, int out, uint64_t out_offset);
 ssize_t sys_tee(int in, int out, size_t length, unsigned flags);
 ssize_t sys_vmsplice(int pipe, const struct iovec *memory, size_t count, unsigned flags);
 ssize_t sys_read(int fd, void *buffer, size_t length);
@@ -44,6 +46,8 @@ int sys_fcntl(int fd, int command, int argument);
 int sys_ioctl(int fd, unsigned long request, void *argument);
 int sys_open(const char *path, int flags);
 int sys_close(int fd);
+int sys_ftruncate(int fd, int64_t length);
+int sys_fallocate(int fd, int mode, int64_t offset, int64_t length);
 int64_t sys_lseek(int fd, int64_t offset, int whence);
 int sys_fstat(int fd, struct stat *ret);
 int sys_fstatfs_magic(int fd, uint64_t *ret);

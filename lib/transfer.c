@@ -96,6 +96,8 @@ static size_t next_want(struct sluice_transfer *transfer, uint64_t *deadline)
         want = transfer->expected - transfer->taken;
     if (want > transfer->allowance)
         want = transfer->allowance;
+    if (transfer->holes.kept && want > holes_data(transfer))
+        want = holes_data(transfer);
     if (transfer->rate.limit) {
         const uint64_t allowed = rate_allow(&transfer->rate, want, sys_now(), deadline);
         if (want > allowed)
@@ -107,6 +109,16 @@ static size_t next_want(struct sluice_transfer *transfer, uint64_t *deadline)
     if (transfer->method->bounded && !transfer->may_wait && want > side_bound(&transfer->out))
         want = side_bound(&transfer->out);
     return (size_t)want;
+}
+
+/* Where extents are shared, holes are, too. */
+static bool skip_hole(struct sluice_transfer *transfer, struct move *ret)
+{
+    const uint64_t left = left_to_take(transfer);
+
+    return transfer->holes.kept && transfer->method->id != SLUICE_METHOD_REFLINK &&
+           !transfer_holds_bytes(transfer) &&
+           holes_skip(transfer, left < transfer->allowance ? left : transfer->allowance, ret);
 }
 
 static struct move take(struct sluice_transfer *transfer, size_t want)
@@ -259,6 +271,12 @@ int transfer_advance(struct sluice_transfer *transfer, uint64_t budget, struct s
                 continue;
             move = timed(transfer, drain_any, 0);
         } else if (can_take(transfer)) {
+            if (skip_hole(transfer, &move)) {
+                const int error = transfer_settle(transfer, &move);
+                if (error < 0)
+                    return error;
+                continue;
+            }
             const size_t want = next_want(transfer, &deadline);
             if (want == 0)
                 return wait_for(transfer, deadline, ret);

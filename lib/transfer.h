@@ -10,6 +10,7 @@
 #include <signal.h>
 
 #include "context.h"
+#include "holes.h"
 #include "ledger.h"
 #include "method/method.h"
 #include "plan.h"
@@ -42,6 +43,7 @@ struct sluice_transfer {
     struct pipe *pipe; /* NULL: none borrowed */
     struct buffer buffer;
     struct window window;
+    struct holes holes;
 
     uint64_t taken, delivered;
     uint64_t allowance; /* of this step: bytes it may still deliver */

@@ -40,8 +40,8 @@ struct method {
     void (*leave)(struct sluice_transfer *transfer);
 };
 
-extern const struct method method_copy_range, method_sendfile, method_mmap_write, method_read_write,
-    method_splice, method_splice_straight;
+extern const struct method method_reflink, method_copy_range, method_sendfile, method_mmap_write,
+    method_read_write, method_splice, method_splice_straight;
 
 /* Memory as parking place (read_write.c), used by every method whose own way out has failed. */
 struct move memory_drain(struct sluice_transfer *transfer);

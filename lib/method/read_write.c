@@ -154,6 +154,18 @@ static size_t message_length(const struct sluice_transfer *transfer, size_t leng
     return transfer->buffer.message || length < most ? length : most;
 }
 
+static struct move drained(struct buffer *buffer, struct move move)
+{
+    if (move.value < 0)
+        return move;
+    buffer->start += (size_t)move.value;
+    if (buffer->start == buffer->end) {
+        buffer->start = buffer->end = 0;
+        buffer->message = false;
+    }
+    return move;
+}
+
 struct move memory_drain(struct sluice_transfer *transfer)
 {
     struct buffer *buffer = &transfer->buffer;
@@ -164,21 +176,16 @@ struct move memory_drain(struct sluice_transfer *transfer)
         length = message_length(transfer, length);
     else if (length > transfer->allowance)
         length = transfer->allowance;
+    if (transfer->holes.made && length > 0 &&
+        holes_zeros(transfer, buffer->bytes + buffer->start, &length))
+        return drained(buffer, (struct move){.call = CALL_ZEROS, .value = (ssize_t)length});
     ssize_t value = 0;
     if (length > 0 || messages) /* an empty datagram becomes nothing in a byte stream */
         value = memory_write(transfer, buffer->bytes + buffer->start, length);
     /* 0 bytes are a message only where it has none. */
-    struct move move = {.call = CALL_WRITE,
-                        .value = value,
-                        .message = buffer->message && (value > 0 || length == 0)};
-    if (value >= 0) {
-        buffer->start += (size_t)value;
-        if (buffer->start == buffer->end) {
-            buffer->start = buffer->end = 0;
-            buffer->message = false;
-        }
-    }
-    return move;
+    return drained(buffer, (struct move){.call = CALL_WRITE,
+                                         .value = value,
+                                         .message = buffer->message && (value > 0 || length == 0)});
 }
 
 struct move memory_read_back(struct sluice_transfer *transfer)

@@ -6,7 +6,7 @@
 . "${SOURCE_ROOT:?}/tests/helpers/scenario.sh"
 
 scenario <<'PY'
-path = sparse_file(3 * MIB)
+path = file_with(bytes(3 * MIB))
 RATE = ["--rate", "2M"]
 BYTES = bytes(3 * MIB)
 

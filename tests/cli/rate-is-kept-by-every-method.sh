@@ -10,7 +10,7 @@ skip_under_sanitizer("time is measured")
 
 
 def runs(size, rate_text, rate, sinks, methods):
-    path = sparse_file(size)
+    path = file_with(bytes(size))
     started = []
     for sink in sinks:
         for method in methods:

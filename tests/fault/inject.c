@@ -283,6 +283,9 @@ WRAP(sendfile)
 WRAP(tee)
 WRAP(vmsplice)
 WRAP(copy_file_range)
+WRAP(clone_range)
+WRAP(ftruncate)
+WRAP(fallocate)
 WRAP(read)
 WRAP(pread)
 WRAP(write)
@@ -372,6 +375,28 @@ ssize_t __wrap_sys_copy_file_range(int in, int64_t *in_offset, int out, int64_t 
     if (!struck(POINT_COPY_RANGE, &length, &value))
         value = __real_sys_copy_file_range(in, in_offset, out, out_offset, length);
     return done(POINT_COPY_RANGE, value);
+}
+
+int __wrap_sys_clone_range(int in, uint64_t in_offset, uint64_t length, int out,
+                           uint64_t out_offset)
+{
+    int64_t value;
+    return struck(POINT_CLONE_RANGE, NULL, &value)
+               ? (int)value
+               : __real_sys_clone_range(in, in_offset, length, out, out_offset);
+}
+
+int __wrap_sys_ftruncate(int fd, int64_t length)
+{
+    int64_t value;
+    return struck(POINT_FTRUNCATE, NULL, &value) ? (int)value : __real_sys_ftruncate(fd, length);
+}
+
+int __wrap_sys_fallocate(int fd, int mode, int64_t offset, int64_t length)
+{
+    int64_t value;
+    return struck(POINT_FALLOCATE, NULL, &value) ? (int)value
+                                                 : __real_sys_fallocate(fd, mode, offset, length);
 }
 
 static enum point read_point(int fd, size_t length)
@@ -556,7 +581,10 @@ int __wrap_sys_open(const char *path, int flags)
 int64_t __wrap_sys_lseek(int fd, int64_t offset, int whence)
 {
     int64_t value;
-    if (struck(role(fd) == SINK ? POINT_SEEK_SINK : POINT_SEEK_SOURCE, NULL, &value))
+    const enum point point = whence == SEEK_DATA || whence == SEEK_HOLE ? POINT_SEEK_HOLES
+                             : role(fd) == SINK                         ? POINT_SEEK_SINK
+                                                                        : POINT_SEEK_SOURCE;
+    if (struck(point, NULL, &value))
         return value;
     return __real_sys_lseek(fd, offset, whence);
 }

@@ -22,6 +22,7 @@
     X(SPLICE, "splice straight")                                                                   \
     X(SENDFILE, "sendfile")                                                                        \
     X(COPY_RANGE, "copy_file_range")                                                               \
+    X(CLONE_RANGE, "ioctl(FICLONERANGE)")                                                          \
     X(READ, "read")                                                                                \
     X(RECV, "recv")                                                                                \
     X(RECVMSG, "recvmsg")                                                                          \
@@ -42,6 +43,9 @@
     X(SET_FLAGS, "fcntl(F_SETFL)")                                                                 \
     X(POLL_NOW, "poll without waiting")                                                            \
     X(POLL_WAIT, "poll")                                                                           \
+    X(FTRUNCATE, "ftruncate")                                                                      \
+    X(FALLOCATE, "fallocate")                                                                      \
+    X(SEEK_HOLES, "lseek for data or a hole")                                                      \
     X(SEEK_SOURCE, "lseek of the source")                                                          \
     X(SEEK_SINK, "lseek of the sink")                                                              \
     X(FSTAT, "fstat")                                                                              \

@@ -136,7 +136,6 @@ static void every_pair_has_methods_or_reasons(void **state)
             check_plan(plan);
             /* Memory serves every pair. */
             assert_non_null(candidate_of(plan, SLUICE_METHOD_READ_WRITE).why);
-            assert_null(candidate_of(plan, SLUICE_METHOD_REFLINK).why);
             assert_null(candidate_of(plan, SLUICE_METHOD_DIRECT).why);
             sluice_plan_free(plan);
         }
@@ -213,7 +212,9 @@ static void a_reason_names_what_is_the_matter(void **state)
         {"nfs", "pipe", SLUICE_METHOD_MMAP_WRITE, "hold the sink's pipe"},
         {"procfs", "ext4", SLUICE_METHOD_MMAP_WRITE, "mapped"},
         {"pipe", "ext4", SLUICE_METHOD_MMAP_WRITE, "mapped"},
-        {"ext4", "ext4", SLUICE_METHOD_REFLINK, "not in this version"},
+        {"ext4", "ext4", SLUICE_METHOD_REFLINK, "shares no extents"},
+        {"xfs", "ext4", SLUICE_METHOD_REFLINK, "different file systems"},
+        {"xfs", "pipe", SLUICE_METHOD_REFLINK, "sink is not a file"},
         {"ext4", "ext4", SLUICE_METHOD_DIRECT, "not in this version"},
     };
 
