@@ -242,6 +242,10 @@ static enum status finish(struct copy *copy)
 {
     enum status status = end_socket(copy);
 
+    if (status == STATUS_DONE && (copy->options.sync || copy->options.verify))
+        status = copy_sync(copy);
+    if (status == STATUS_DONE && copy->options.verify)
+        status = copy_verify(copy);
     if (status == STATUS_DONE && copy->options.checksum)
         status = copy_checksum(copy);
     if (status == STATUS_DONE && copy->sink_is_file) {
@@ -250,6 +254,8 @@ static enum status finish(struct copy *copy)
             status =
                 copy_cannot(copy, SLUICE_SIDE_SINK, "give its name to", copy->sink_name, error);
     }
+    if (status == STATUS_DONE && copy->options.sync)
+        status = copy_sync_name(copy);
     return status;
 }
 
@@ -330,6 +336,8 @@ static enum status prepare(struct copy *copy)
         status = copy_open_sink(copy);
     if (status == STATUS_DONE)
         status = copy_check_checksum(copy);
+    if (status == STATUS_DONE)
+        status = copy_check_sync(copy);
     return status == STATUS_DONE ? make_transfer(copy) : status;
 }
 

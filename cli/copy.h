@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* `sluice copy` at work: what its files share. copy.c runs it, copy_ends.c opens the two ends,
- * copy_words.c says what went wrong, copy_checksum.c reads again what was delivered. */
+ * copy_words.c says what went wrong, copy_checksum.c and copy_verify.c read again what was
+ * delivered. */
 #ifndef CLI_COPY_H
 #define CLI_COPY_H
 
@@ -59,6 +60,17 @@ enum status copy_open_sink(struct copy *copy);
 /* Whether the checksum can be had at all; the checksum. */
 enum status copy_check_checksum(struct copy *copy);
 enum status copy_checksum(struct copy *copy);
+
+/* A descriptor to read back what was delivered, with more open flags: of the sink's file, or the
+ * source's. Returns it, to be closed, with the offset of the first delivered byte. */
+int copy_reread(const struct copy *copy, enum sluice_side side, int flags, uint64_t *ret_offset);
+
+/* --sync and --verify: whether they can be had at all; what was delivered is on the device; what is
+ * on the device is what the source has. */
+enum status copy_check_sync(struct copy *copy);
+enum status copy_sync(struct copy *copy);
+enum status copy_sync_name(struct copy *copy);
+enum status copy_verify(struct copy *copy);
 
 /* The stream that belongs to the ledger: standard output, unless bytes go there. */
 FILE *copy_ledger_stream(const struct copy *copy);

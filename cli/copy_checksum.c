@@ -9,23 +9,22 @@
 #include "descriptor.h"
 #include "signals.h"
 
-/* A descriptor to read back what was delivered: the sink's file, else the source's. Returns it, to
- * be closed, with the offset of the first delivered byte. */
-static int reread(const struct copy *copy, const sluice_endpoint *endpoint, uint64_t offset,
-                  bool offset_given, uint64_t *ret_offset)
+int copy_reread(const struct copy *copy, enum sluice_side side, int flags, uint64_t *ret_offset)
 {
+    const struct sluice_options *options = &copy->options.library;
+    const bool source = side == SLUICE_SIDE_SOURCE;
     struct sluice_endpoint_info info = {.size = sizeof info};
     char path[32];
 
-    sluice_endpoint_describe(endpoint, &info);
+    sluice_endpoint_describe(source ? copy->source : copy->sink, &info);
     if (!info.seekable)
         return -ESPIPE;
     snprintf(path, sizeof path, "/proc/self/fd/%d", info.fd);
-    const int fd = own_descriptor(open(path, O_RDONLY | O_CLOEXEC));
+    const int fd = own_descriptor(open(path, O_RDONLY | O_CLOEXEC | flags));
     if (fd < 0)
         return fd;
-    *ret_offset = offset;
-    if (!offset_given) {
+    *ret_offset = source ? options->source_offset : options->sink_offset;
+    if (!(options->flags & (source ? SLUICE_SOURCE_OFFSET : SLUICE_SINK_OFFSET))) {
         const off_t at = lseek(info.fd, 0, SEEK_CUR);
         *ret_offset = (uint64_t)at - sluice_transfer_delivered(copy->transfer);
     }
@@ -34,16 +33,13 @@ static int reread(const struct copy *copy, const sluice_endpoint *endpoint, uint
 
 enum status copy_checksum(struct copy *copy)
 {
-    const struct sluice_options *options = &copy->options.library;
     const char *of = copy->sink_name;
     uint64_t offset;
 
-    int fd = reread(copy, copy->sink, options->sink_offset, options->flags & SLUICE_SINK_OFFSET,
-                    &offset);
+    int fd = copy_reread(copy, SLUICE_SIDE_SINK, 0, &offset);
     if (fd < 0) {
         of = copy->source_name;
-        fd = reread(copy, copy->source, options->source_offset,
-                    options->flags & SLUICE_SOURCE_OFFSET, &offset);
+        fd = copy_reread(copy, SLUICE_SIDE_SOURCE, 0, &offset);
     }
     int error = fd < 0 ? fd : 0;
     if (fd >= 0) {

@@ -169,6 +169,20 @@ static const char *on_checksum(struct copy_options *options, const char *argumen
                                 : NULL;
 }
 
+static const char *on_sync(struct copy_options *options, const char *argument)
+{
+    (void)argument;
+    options->sync = true;
+    return NULL;
+}
+
+static const char *on_verify(struct copy_options *options, const char *argument)
+{
+    (void)argument;
+    options->verify = true;
+    return NULL;
+}
+
 static const char *on_progress(struct copy_options *options, const char *argument)
 {
     (void)argument;
@@ -255,6 +269,9 @@ static const struct option_row {
      "keep bytes that were taken and not delivered"},
     {"checksum", 0, COPY, required_argument, "NAME", on_checksum,
      "xxh3 or sha256 of the delivered bytes"},
+    {"sync", 0, COPY, no_argument, NULL, on_sync, "end only when the sink is on its device"},
+    {"verify", 0, COPY, no_argument, NULL, on_verify,
+     "read the sink back from its device, and compare"},
     {"progress", 'p', COPY, no_argument, NULL, on_progress, "show progress also off a terminal"},
     {"numeric", 'n', COPY, no_argument, NULL, on_numeric, "progress as a number a line"},
     {"quiet", 'q', COPY, no_argument, NULL, on_quiet, "no progress, no notices"},

@@ -24,7 +24,7 @@ struct copy_options {
     enum atomic_choice atomic;
     enum json_style json;
     enum checksum_kind checksum;
-    bool append, progress, numeric, quiet, verbose, stats;
+    bool append, sync, verify, progress, numeric, quiet, verbose, stats;
 };
 
 /* command: "copy" or "explain". Returns STATUS_DONE with the options filled in, STATUS_USAGE after

@@ -146,6 +146,8 @@ void report_json(const struct report *report, bool lines, FILE *out)
     if (lines)
         json_object_set_new(object, "event", json_string(status));
     add_transfer(object, report);
+    if (report->verified)
+        json_object_set_new(object, "verified", json_true());
     if (report->checksum)
         json_object_set_new(object, "checksum",
                             json_pack("{ss ss so}", "algorithm", report->checksum_name, "value",

@@ -17,6 +17,7 @@ struct report {
     const char *errno_words;
     double seconds;
     struct rusage before, after;
+    bool verified;     /* the sink was read back, and is as the source */
     uint64_t salvaged; /* parked bytes that were taken out of the transfer and kept, */
     uint64_t unsaved;  /* and that could not be kept */
     const char *checksum_name, *checksum, *checksum_of; /* NULL: none; of the end that was read */

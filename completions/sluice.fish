@@ -53,6 +53,8 @@ complete $copy -l linger -x -d 'Wait so long for the peer of a socket sink to en
 complete $copy -l atomic -d 'The sink appears whole or not at all'
 complete $copy -l atomic=no -d 'Write an absent sink in place'
 complete $copy -l salvage -r -F -d 'Keep bytes that were taken and not delivered'
+complete $copy -l sync -d 'End only when the sink is on its device'
+complete $copy -l verify -d 'Read the sink back, and compare'
 complete $copy -l checksum -x -a 'xxh3 sha256' -d 'Of the delivered bytes'
 complete $copy -s p -l progress -d 'Show progress also off a terminal'
 complete $copy -s n -l numeric -d 'Progress as a number a line'
