@@ -202,6 +202,7 @@ static enum status failed(struct copy *copy)
         salvage_write(&copy->salvage, copy->transfer);
     copy->report.salvaged = copy->salvage.kept;
     copy->report.unsaved = copy->salvage.lost;
+    copy_keep_partial(copy);
     /* The reader of standard output has left: die as others do, without a word. */
     if (copy->report.error.error == -EPIPE && copy->report.error.side == SLUICE_SIDE_SINK &&
         copy->options.sink.scheme == ADDRESS_STANDARD && !signals_sigpipe_ignored())
@@ -338,6 +339,8 @@ static enum status prepare(struct copy *copy)
         status = copy_check_checksum(copy);
     if (status == STATUS_DONE)
         status = copy_check_sync(copy);
+    if (status == STATUS_DONE)
+        status = copy_resume(copy);
     return status == STATUS_DONE ? make_transfer(copy) : status;
 }
 

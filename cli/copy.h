@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* `sluice copy` at work: what its files share. copy.c runs it, copy_ends.c opens the two ends,
  * copy_words.c says what went wrong, copy_checksum.c and copy_verify.c read again what was
- * delivered. */
+ * delivered, copy_resume.c goes on with what an earlier run kept. */
 #ifndef CLI_COPY_H
 #define CLI_COPY_H
 
@@ -28,6 +28,7 @@ struct copy {
     struct sink_file file;
     struct salvage salvage;
     struct progress progress;
+    uint64_t resumed_at; /* bytes of the sink that were there already */
     uint64_t expected; /* for the display */
     time_t last_line;  /* --json=lines */
     struct timespec begun;
@@ -71,6 +72,10 @@ enum status copy_check_sync(struct copy *copy);
 enum status copy_sync(struct copy *copy);
 enum status copy_sync_name(struct copy *copy);
 enum status copy_verify(struct copy *copy);
+
+/* --resume: goes on with what an earlier run kept; keeps what this one has delivered. */
+enum status copy_resume(struct copy *copy);
+void copy_keep_partial(struct copy *copy);
 
 /* The stream that belongs to the ledger: standard output, unless bytes go there. */
 FILE *copy_ledger_stream(const struct copy *copy);

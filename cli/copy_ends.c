@@ -99,9 +99,10 @@ static int open_sink_path(struct copy *copy, const char **operation)
         .path = options->sink.path,
         .append = options->append,
         .keep = options->library.flags & SLUICE_SINK_OFFSET,
-        .atomic = options->atomic == ATOMIC_ALWAYS,
-        .in_place = options->atomic == ATOMIC_NEVER ||
-                    (options->atomic == ATOMIC_DEFAULT && !source_repeats(copy)),
+        .atomic = options->atomic == ATOMIC_ALWAYS || options->resume,
+        .resume = options->resume,
+        .in_place = options->atomic == ATOMIC_NEVER || (options->atomic == ATOMIC_DEFAULT &&
+                                                        !options->resume && !source_repeats(copy)),
     };
     const int error = sink_file_open(&request, &copy->file, operation);
     if (error < 0)

@@ -169,6 +169,13 @@ static const char *on_checksum(struct copy_options *options, const char *argumen
                                 : NULL;
 }
 
+static const char *on_resume(struct copy_options *options, const char *argument)
+{
+    options->resume = argument ? RESUME_CONTINUE : RESUME_COMPARE;
+    return argument && strcmp(argument, "continue") != 0 ? "--resume or --resume=continue is wanted"
+                                                         : NULL;
+}
+
 static const char *on_sync(struct copy_options *options, const char *argument)
 {
     (void)argument;
@@ -269,6 +276,8 @@ static const struct option_row {
      "keep bytes that were taken and not delivered"},
     {"checksum", 0, COPY, required_argument, "NAME", on_checksum,
      "xxh3 or sha256 of the delivered bytes"},
+    {"resume", 0, COPY, optional_argument, "continue", on_resume,
+     "keep what a failure leaves, and go on from there"},
     {"sync", 0, COPY, no_argument, NULL, on_sync, "end only when the sink is on its device"},
     {"verify", 0, COPY, no_argument, NULL, on_verify,
      "read the sink back from its device, and compare"},
@@ -355,6 +364,9 @@ static enum status check_options(const char *command, const struct copy_options 
         return usage_error(command, "--append and --offset sink= exclude each other");
     if (options->atomic == ATOMIC_ALWAYS && (options->library.flags & SLUICE_SINK_OFFSET))
         return usage_error(command, "--atomic and --offset sink= exclude each other");
+    if (options->resume && (options->append || (options->library.flags & SLUICE_SINK_OFFSET) ||
+                            options->atomic == ATOMIC_NEVER))
+        return usage_error(command, "--resume excludes --append, --offset sink= and --atomic=no");
     return STATUS_DONE;
 }
 

@@ -15,6 +15,12 @@
 enum json_style { JSON_NONE = 0, JSON_ONE, JSON_LINES };
 enum atomic_choice { ATOMIC_DEFAULT = 0, ATOMIC_ALWAYS, ATOMIC_NEVER };
 
+enum resume_choice {
+    RESUME_NEVER = 0,
+    RESUME_COMPARE,  /* the source is read again, from its first byte */
+    RESUME_CONTINUE, /* it stands at the next unread byte */
+};
+
 struct copy_options {
     struct sluice_options library;
     struct address source, sink;
@@ -22,6 +28,7 @@ struct copy_options {
     uint64_t linger; /* nanoseconds */
     const char *salvage;
     enum atomic_choice atomic;
+    enum resume_choice resume;
     enum json_style json;
     enum checksum_kind checksum;
     bool append, sync, verify, progress, numeric, quiet, verbose, stats;

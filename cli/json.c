@@ -146,6 +146,10 @@ void report_json(const struct report *report, bool lines, FILE *out)
     if (lines)
         json_object_set_new(object, "event", json_string(status));
     add_transfer(object, report);
+    if (report->kept)
+        json_object_set_new(object, "kept",
+                            json_pack("{so sI}", "name", json_name(report->kept), "bytes",
+                                      (json_int_t)report->kept_bytes));
     if (report->verified)
         json_object_set_new(object, "verified", json_true());
     if (report->checksum)

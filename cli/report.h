@@ -18,6 +18,8 @@ struct report {
     double seconds;
     struct rusage before, after;
     bool verified;     /* the sink was read back, and is as the source */
+    const char *kept;  /* SINK.partial, NULL: nothing was kept */
+    uint64_t kept_bytes;
     uint64_t salvaged; /* parked bytes that were taken out of the transfer and kept, */
     uint64_t unsaved;  /* and that could not be kept */
     const char *checksum_name, *checksum, *checksum_of; /* NULL: none; of the end that was read */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "descriptor.h"
@@ -88,6 +89,37 @@ static int take_attributes(const struct sink_file *sink, const struct stat *stat
     return fchmod(sink->fd, mode) < 0 ? -errno : 0;
 }
 
+/* What an earlier run has kept, if it has; else a file that nobody sees. */
+static int open_partial(struct sink_file *sink, const char **operation)
+{
+    struct stat status;
+
+    if (asprintf(&sink->partial, "%s.partial", sink->path) < 0) {
+        sink->partial = NULL;
+        return -ENOMEM;
+    }
+    *operation = "open what was kept of";
+    sink->fd = open(sink->partial, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK);
+    if (sink->fd < 0)
+        return errno == ENOENT ? open_unseen(sink, operation) : -errno;
+    if (fstat(sink->fd, &status) < 0)
+        return -errno;
+    if (!S_ISREG(status.st_mode))
+        return -ENOTSUP;
+    *operation = "lock what was kept of"; /* another run goes on with it */
+    if (flock(sink->fd, LOCK_EX | LOCK_NB) < 0)
+        return -errno;
+    sink->resumed = true;
+    sink->temporary = strdup(sink->partial);
+    return sink->temporary ? 0 : -ENOMEM;
+}
+
+static int open_instead(const struct sink_request *request, struct sink_file *sink,
+                        const char **operation)
+{
+    return request->resume ? open_partial(sink, operation) : open_unseen(sink, operation);
+}
+
 static int open_existing(const struct sink_request *request, struct sink_file *sink,
                          const struct stat *status, const char **operation)
 {
@@ -109,7 +141,7 @@ static int open_existing(const struct sink_request *request, struct sink_file *s
         sink->replaces = true;
         if (access(real, W_OK) < 0)
             return -errno;
-        const int error = open_unseen(sink, operation);
+        const int error = open_instead(request, sink, operation);
         return error < 0 ? error : take_attributes(sink, status);
     }
     const int flags = O_WRONLY | O_CLOEXEC | O_NOCTTY | (request->append ? O_APPEND : 0);
@@ -156,8 +188,8 @@ static int open_absent(const struct sink_request *request, struct sink_file *sin
     if (error < 0)
         return error;
     if (!request->in_place && !request->append && !request->keep) {
-        error = open_unseen(sink, operation);
-        if (error == 0 && sink->temporary && fchmod(sink->fd, new_mode()) < 0)
+        error = open_instead(request, sink, operation);
+        if (error == 0 && sink->temporary && !sink->resumed && fchmod(sink->fd, new_mode()) < 0)
             error = -errno;
         return error;
     }
@@ -269,13 +301,25 @@ int sink_file_commit(struct sink_file *sink)
     return error;
 }
 
+int sink_file_keep(struct sink_file *sink, uint64_t bytes)
+{
+    int error = ftruncate(sink->fd, (off_t)bytes) < 0 ? -errno : 0;
+
+    if (error == 0 && sink->unnamed)
+        error = link_unnamed(sink->fd, sink->partial);
+    else if (error == 0 && !sink->resumed && link(sink->temporary, sink->partial) < 0)
+        error = -errno;
+    return error;
+}
+
 void sink_file_leave(struct sink_file *sink, bool refused)
 {
-    if (sink->temporary)
+    if (sink->temporary && !sink->resumed)
         unlink(sink->temporary);
     if (refused && sink->made)
         unlink(sink->path);
     free(sink->temporary);
+    free(sink->partial);
     free(sink->path);
-    sink->temporary = sink->path = NULL;
+    sink->temporary = sink->partial = sink->path = NULL;
 }

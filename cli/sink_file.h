@@ -7,6 +7,7 @@
 #define CLI_SINK_FILE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/stat.h>
 
 struct sink_request {
@@ -15,6 +16,7 @@ struct sink_request {
     bool keep;                 /* other bytes of an existing file are kept: an offset was given */
     bool atomic;               /* also over an existing file */
     const struct stat *source; /* not to be replaced by its own copy; NULL: no regular file */
+    bool resume;               /* as atomic; and what an earlier run kept is gone on with */
     bool in_place;             /* also an absent file gets its name at once */
 };
 
@@ -22,6 +24,8 @@ struct sink_file {
     int fd;
     char *path;       /* where it ends: links followed; owned */
     char *temporary;  /* its name until then; owned, NULL: it has none, or its own */
+    char *partial;    /* SINK.partial, where a failure keeps what there is; owned, NULL: nowhere */
+    bool resumed;     /* it was there already */
     bool unnamed;     /* O_TMPFILE */
     bool made;        /* it was absent, and stands in place */
     bool empty_first; /* an existing file, to be rewritten */
@@ -37,6 +41,10 @@ int sink_file_begin(struct sink_file *sink);
 
 /* The file is whole: it gets its name. 0 or a negative errno. */
 int sink_file_commit(struct sink_file *sink);
+
+/* It is not whole, but its first `bytes` are to be gone on with: they stay, as SINK.partial. 0 or a
+ * negative errno. */
+int sink_file_keep(struct sink_file *sink, uint64_t bytes);
 
 /* It is not whole: what has no name yet goes away. `refused`: nothing was moved, and a file that
  * was made for it goes too. Also after a commit, to free. Does not close fd. */

@@ -3,7 +3,7 @@
 # Completion of sluice(1) in bash. It needs nothing but bash.
 
 _sluice_copy_options="--rate= --size= --offset= --length= --append --method= --require= --reflink=
-    --sparse= --chunk= --pipe-size= --idle-timeout= --linger= --atomic --salvage= --checksum= --sync --verify --progress --numeric
+    --sparse= --chunk= --pipe-size= --idle-timeout= --linger= --atomic --salvage= --checksum= --resume --sync --verify --progress --numeric
     --quiet --verbose --stats --json --help -L -s -p -n -q -v -h"
 _sluice_explain_options="--offset= --length= --append --method= --require= --reflink=
     --sparse= --chunk= --pipe-size=
@@ -20,6 +20,7 @@ _sluice_argument() {
     --checksum) echo "xxh3 sha256" ;;
     --atomic) echo "yes no" ;;
     --json) echo "lines" ;;
+    --resume) echo "continue" ;;
     --offset) echo "source= sink=" ;;
     --salvage) echo "FILE" ;;
     --explain | --through) echo ;;

@@ -14,7 +14,8 @@ DATA = random_bytes(300000)
 OLD = b"\xa5" * 400000
 # Their failure is no failure, cannot be told, or ends the test and not the command.
 NEVER = {"exit_group", "exit", "rt_sigreturn", "restart_syscall", "brk", "execve"}
-KINDS = ("new", "existing", "atomic", "append", "pipe", "to-tcp", "from-tcp", "to-pipe", "checksum")
+KINDS = ("new", "existing", "atomic", "append", "pipe", "to-tcp", "from-tcp", "to-pipe", "checksum", "durable",
+         "resume")
 
 
 class Faulty:
@@ -39,6 +40,11 @@ class Faulty:
             extra = [f"--{self.kind}"]
         elif self.kind == "checksum":
             extra = ["--checksum=sha256"]
+        elif self.kind == "durable":
+            extra = ["--sync", "--verify"]
+        elif self.kind == "resume":
+            file_with(DATA[:100001], self.out + ".partial")
+            extra = ["--resume"]
         elif self.kind == "pipe":
             options["stdin"], write_end = os.pipe()
             source, extra = "-", ["--salvage", self.saved]
@@ -86,7 +92,11 @@ class Faulty:
                 same_bytes(self.collector.result(), whole, f"{self}: success")
             else:
                 same_bytes(body or b"", whole, f"{self}: success")
-        if self.kind in ("new", "checksum"):
+        if self.kind == "resume":
+            kept = content(self.out + ".partial") if os.path.exists(self.out + ".partial") else DATA
+            check(len(kept) > 100000, f"{self}: only {len(kept)} bytes are kept: {result}")
+            same_bytes(kept, DATA[:len(kept)], f"{self}: what is kept")
+        if self.kind in ("new", "checksum", "durable", "resume"):
             check(body in (None, DATA), f"{self}: half a sink: {result}")
         elif self.kind == "atomic":
             check(body in (OLD, DATA), f"{self}: half a sink: {result}")
@@ -96,7 +106,7 @@ class Faulty:
         elif self.kind == "pipe":
             self._nothing_lost(body or b"")
         if not self.call.startswith("unlink"):
-            no_leftovers(self.place, "in", "out", "saved")
+            no_leftovers(self.place, "in", "out", "saved", "out.partial")
 
     def _nothing_lost(self, body):
         salvaged = content(self.saved) if os.path.exists(self.saved) else b""
@@ -128,7 +138,7 @@ def share(cases, worker, workers):
     return cases[worker::workers]
 
 
-chosen = KINDS if ALL else ("new", "atomic", "pipe", "from-tcp", "to-tcp")
+chosen = KINDS if ALL else ("new", "atomic", "pipe", "from-tcp", "to-tcp", "durable", "resume")
 count = integrity.run_cases([fault for kind in chosen for fault in faults_of(kind)], share)
 note(f"{count} faults")
 check(count > 150, f"only {count} faults were made")

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+/* `sluice copy --resume`: a copy that failed keeps what it delivered as SINK.partial, and the next
+ * one goes on from there, after it has seen that the source begins with just that. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "compare.h"
+#include "copy.h"
+#include "descriptor.h"
+#include "signals.h"
+
+static bool source_repeats(const struct copy *copy)
+{
+    struct sluice_endpoint_info info = {.size = sizeof info};
+    sluice_endpoint_describe(copy->source, &info);
+    return info.seekable;
+}
+
+/* Where the source begins: as given, or where its descriptor stands. */
+static int source_begin(const struct copy *copy, int *ret_fd, uint64_t *ret)
+{
+    const struct sluice_options *options = &copy->options.library;
+    struct sluice_endpoint_info info = {.size = sizeof info};
+
+    sluice_endpoint_describe(copy->source, &info);
+    *ret_fd = info.fd;
+    *ret = options->source_offset;
+    if (options->flags & SLUICE_SOURCE_OFFSET)
+        return 0;
+    const off_t at = lseek(info.fd, 0, SEEK_CUR);
+    *ret = at < 0 ? 0 : (uint64_t)at;
+    return at < 0 ? -errno : 0;
+}
+
+static enum status of_another_source(struct copy *copy, uint64_t at, bool ended)
+{
+    message("cannot go on with '%s': '%s' %s byte %" PRIu64
+            "; nothing was changed. Remove it to begin anew",
+            copy->file.partial, copy->source_name, ended ? "ends before its" : "has another", at);
+    copy->report.error = (struct sluice_error){.size = sizeof copy->report.error,
+                                               .error = -EBADMSG,
+                                               .side = SLUICE_SIDE_SOURCE,
+                                               .operation = "resume",
+                                               .offset = at};
+    copy->report.error_endpoint = copy->source_name;
+    copy->report.errno_words = "what was kept is of another source";
+    return STATUS_FAILED;
+}
+
+/* What was kept is compared with the source, from its first byte. */
+static enum status compare_kept(struct copy *copy, uint64_t kept)
+{
+    struct sluice_options *options = &copy->options.library;
+    struct compare_end ends[2] = {{.fd = -1}, {.fd = copy->file.fd}};
+    unsigned which = 0;
+    uint64_t at = 0;
+
+    int error = source_begin(copy, &ends[0].fd, &ends[0].offset);
+    if (error == 0)
+        error = compare_ranges(ends, kept, &which, &at);
+    if ((options->flags & SLUICE_LENGTH) && kept > options->length && error == 0)
+        return of_another_source(copy, options->length, true);
+    if (error == -EBADMSG || (error == -ENODATA && which == 0))
+        return of_another_source(copy, at, error == -ENODATA);
+    if (error < 0)
+        return copy_cannot(copy, which ? SLUICE_SIDE_SINK : SLUICE_SIDE_SOURCE, "compare",
+                           which ? copy->file.partial : copy->source_name, error);
+    options->source_offset += kept;
+    if (!(options->flags & SLUICE_SOURCE_OFFSET) && lseek(ends[0].fd, (off_t)kept, SEEK_CUR) < 0)
+        return copy_cannot(copy, SLUICE_SIDE_SOURCE, "seek in", copy->source_name, -errno);
+    options->length -= options->flags & SLUICE_LENGTH ? kept : 0;
+    return STATUS_DONE;
+}
+
+/* Bytes that were taken from the source and not delivered come before those that it has now. */
+static enum status deliver_salvage(struct copy *copy)
+{
+    const char *name = copy->options.salvage;
+    struct sluice_result result = {.size = sizeof result};
+    sluice_endpoint *salvage = NULL;
+
+    const int fd = name ? own_descriptor(open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY)) : -ENOENT;
+    if (fd == -ENOENT)
+        return STATUS_DONE;
+    int error = fd < 0 ? fd : sluice_endpoint_from_fd(copy->context, fd, SLUICE_OWN, &salvage);
+    if (error < 0 && fd >= 0)
+        close(fd);
+    if (error == 0)
+        error = sluice_copy(copy->context, salvage, copy->sink, NULL, &result);
+    sluice_endpoint_free(salvage);
+    if (error == 0 && unlink(name) < 0)
+        error = -errno;
+    if (error == 0)
+        copy->resumed_at += result.ledger.delivered;
+    else if (ftruncate(copy->file.fd, (off_t)copy->resumed_at) < 0) /* or they would come twice */
+        message("cannot shorten '%s': %s", copy->file.partial, strerror(errno));
+    return error < 0 ? copy_cannot(copy, SLUICE_SIDE_SETUP, "deliver", name, error) : STATUS_DONE;
+}
+
+enum status copy_resume(struct copy *copy)
+{
+    struct stat status;
+    enum status done = STATUS_DONE;
+
+    if (!copy->options.resume)
+        return STATUS_DONE;
+    if (!copy->sink_is_file)
+        return copy_cannot(copy, SLUICE_SIDE_SINK, "resume", copy->sink_name, -ENOTSUP);
+    if (copy->options.resume == RESUME_COMPARE && !source_repeats(copy)) {
+        message("cannot resume from '%s': it cannot be read again. --resume=continue says that it "
+                "stands at the next unread byte",
+                copy->source_name);
+        return STATUS_FAILED;
+    }
+    if (fstat(copy->file.fd, &status) < 0)
+        return copy_cannot(copy, SLUICE_SIDE_SINK, "look at", copy->file.partial, -errno);
+    const uint64_t kept = copy->file.resumed ? (uint64_t)status.st_size : 0;
+    if (kept > 0 && copy->options.resume == RESUME_COMPARE)
+        done = compare_kept(copy, kept);
+    if (done == STATUS_DONE && lseek(copy->file.fd, (off_t)kept, SEEK_SET) < 0)
+        done = copy_cannot(copy, SLUICE_SIDE_SINK, "seek in", copy->file.partial, -errno);
+    copy->resumed_at = kept;
+    if (done == STATUS_DONE && copy->options.resume == RESUME_CONTINUE)
+        done = deliver_salvage(copy);
+    if (done == STATUS_DONE && copy->resumed_at > 0)
+        notice("sluice: going on from byte %" PRIu64 " of '%s'", copy->resumed_at, copy->sink_name);
+    return done;
+}
+
+void copy_keep_partial(struct copy *copy)
+{
+    if (!copy->options.resume || !copy->sink_is_file)
+        return;
+    const uint64_t bytes = copy->resumed_at + sluice_transfer_delivered(copy->transfer);
+    if (bytes == 0)
+        return;
+    const int error = sink_file_keep(&copy->file, bytes);
+    if (error < 0) {
+        message("cannot keep what was delivered as '%s': %s", copy->file.partial, strerror(-error));
+        return;
+    }
+    copy->report.kept = copy->file.partial;
+    copy->report.kept_bytes = bytes;
+    notice("sluice: '%s' keeps %" PRIu64 " bytes: --resume goes on from there", copy->file.partial,
+           bytes);
+}

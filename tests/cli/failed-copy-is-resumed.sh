@@ -1,0 +1,173 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# --resume: a copy that fails keeps its delivered prefix as SINK.partial, and only then; the next
+# run compares that with the source and goes on. Killed at any moment, resumed until it is done, the
+# sink is the source. Another source is refused, and a stream goes on only where that is said.
+# timeout: 240
+. "${SOURCE_ROOT:?}/tests/helpers/scenario.sh"
+
+scenario <<'PY'
+import random
+
+SIZE = 6 * MIB + 4321
+data = random_bytes(SIZE)
+source = file_with(data)
+
+
+def prefix(path, what):
+    """What was kept is a beginning of the data, and not all of it."""
+    kept = content(path)
+    same_bytes(kept, data[:len(kept)], what)
+    check(0 < len(kept) < SIZE, f"{what}: {len(kept)} bytes were kept")
+    return len(kept)
+
+
+for name, directory in file_systems().items():
+    if name == "fuse-direct":
+        continue
+    sink = f"{directory}/sink"
+    partial = sink + ".partial"
+    # Stopped by a signal, several times, at other places each time.
+    rng = random.Random(name)
+    last = 0
+    for turn in range(3):
+        running = start("copy", "--resume", "--json", "--rate=8M", source, sink)
+        time.sleep(0.12 + 0.1 * rng.random())
+        running.signal(signal.SIGTERM)
+        result = running.finish().expect(143)
+        check(not os.path.exists(sink), f"{name}: half a sink has the sink's name")
+        kept = prefix(partial, f"{name}: turn {turn}")
+        check(kept >= last, f"{name}: {kept} bytes after {last}")
+        equal(json.loads(result.out)["kept"], {"name": partial, "bytes": kept}, "the ledger")
+        last = kept
+    # Another source, a changed one, a shorter one: nothing is touched.
+    for other, words in ((random_bytes(SIZE, 2), "has another byte 0"),
+                         (data[:kept - 1] + bytes([data[kept - 1] ^ 1]) + data[kept:],
+                          f"has another byte {kept - 1}"),
+                         (data[:kept - 5], "ends before")):
+        result = copy("--resume", file_with(other), sink).expect(1)
+        matches(result.err, words, f"{name}: another source")
+        equal(prefix(partial, f"{name}: untouched"), kept, f"{name}: untouched")
+        check(not os.path.exists(sink), f"{name}: a refused copy made a sink")
+    ledger = copy("--resume", "--json", source, sink).expect(0).ledger()
+    same_bytes(content(sink), data, f"{name}: whole")
+    equal(ledger["delivered"], SIZE - kept, f"{name}: what was left")
+    check(not os.path.exists(partial), f"{name}: the partial file stays")
+    # Over an existing sink, whose mode is kept; and nothing is kept of what does not fail.
+    os.chmod(sink, 0o640)
+    copy("--resume", source, sink).expect(0)
+    equal(os.stat(sink).st_mode & 0o7777, 0o640, f"{name}: the mode")
+    equal(sorted(os.listdir(directory)), ["sink"], f"{name}: names")
+    os.unlink(sink)
+    # A part of the source, stopped and resumed with the same words.
+    words = ("--offset=source=4099", f"--length={5 * MIB}")
+    running = start("copy", "--resume", "--rate=8M", *words, source, sink)
+    time.sleep(0.15)
+    running.signal(signal.SIGTERM)
+    running.finish().expect(143)
+    copy("--resume", *words, source, sink).expect(0)
+    same_bytes(content(sink), data[4099:4099 + 5 * MIB], f"{name}: a part")
+    os.unlink(sink)
+    equal(os.listdir(directory), [], f"{name}: names")
+
+# kill -9 at any moment, again and again.
+directory = on("ext4")
+sink, partial = f"{directory}/sink", f"{directory}/sink.partial"
+for seed in range(12 if ALL else 4):
+    rng = random.Random(seed)
+    running = start("copy", "--resume", "--rate=10M", source, sink)
+    time.sleep(0.15)
+    running.signal(signal.SIGTERM)
+    running.finish()
+    for _ in range(4):
+        running = start("copy", "--resume", "--rate=10M", source, sink)
+        time.sleep(rng.random() * 0.25)
+        running.signal(signal.SIGKILL)
+        running.finish()
+        if os.path.exists(partial):
+            kept = content(partial)
+            same_bytes(kept, data[:len(kept)], f"seed {seed}: after kill -9")
+    copy("--resume", source, sink).expect(0)
+    same_bytes(content(sink), data, f"seed {seed}: whole")
+    check(not os.path.exists(partial), f"seed {seed}: the partial file stays")
+    os.unlink(sink)
+
+# Errors of the sink at any call.
+if shutil.which("strace"):
+    for error in ("EIO", "ENOSPC", "EDQUOT"):
+        for when in (2, 5, 9):
+            command = ["strace", "-f", "-o", "/dev/null", "-e", "trace=splice",
+                       "-e", f"inject=splice:error={error}:when={when}", os.environ["SLUICE"],
+                       "copy", "--resume", "--method=splice", source, sink]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+            equal(done.returncode, 1, f"{error} at {when}: {done.stderr}")
+            check(not os.path.exists(sink), f"{error} at {when}: a sink")
+            if os.path.exists(partial):
+                prefix(partial, f"{error} at {when}")
+            copy("--resume", source, sink).expect(0)
+            same_bytes(content(sink), data, f"{error} at {when}: resumed")
+            os.unlink(sink)
+
+# A full disk; a stream, whose parked bytes are delivered first.
+small = os.environ.get("SLUICE_SMALLFS")
+if small:
+    full = scratch(small)
+    large = random_bytes(24 * MIB, 5)
+    long_source, saved = file_with(large), f"{scratch()}/saved"
+    result = copy("--resume", long_source, f"{full}/sink").expect(1)
+    kept = content(f"{full}/sink.partial")
+    same_bytes(kept, large[:len(kept)], "a full disk")
+    check(len(kept) > MIB, f"only {len(kept)} bytes were kept")
+    os.unlink(f"{full}/sink.partial")
+    reader = subprocess.Popen([os.environ["SLUICE"], "copy", "--resume=continue", "--salvage", saved,
+                               "-", f"{full}/sink"], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    pipe = reader.stdin.fileno()
+    fed = 0
+    try:
+        while fed < len(large):
+            fed += os.write(pipe, large[fed:fed + 65536])
+    except BrokenPipeError:
+        pass
+    try:
+        reader.stdin.close()
+    except BrokenPipeError:
+        pass
+    err = reader.stderr.read().decode()
+    equal(reader.wait(60), 1, err)
+    kept = content(f"{full}/sink.partial")
+    parked = content(saved) if os.path.exists(saved) else b""
+    same_bytes(kept + parked, large[:len(kept) + len(parked)], "kept and salvaged")
+    # There is room elsewhere: the same names, on a larger disk.
+    with open(f"{directory}/sink.partial", "wb") as file:
+        file.write(kept)
+    copy("--resume=continue", "--salvage", saved, "-", sink,
+         input=large[len(kept) + len(parked):]).expect(0)
+    same_bytes(content(sink), large, "a stream, gone on with")
+    check(not os.path.exists(saved), "the salvage file stays")
+    os.unlink(sink)
+    shutil.rmtree(full)
+
+# What cannot be resumed is said, and nothing is touched.
+result = copy("--resume", "-", sink, input=b"bytes").expect(1)
+matches(result.err, "continue", "a stream")
+no_leftovers(directory)
+result = copy("--resume", source, "null:").expect(1)
+for words in (("--append",), ("--offset=sink=5",), ("--atomic=no",)):
+    copy("--resume", *words, source, sink).expect(2)
+copy("--resume=never", source, sink).expect(2)
+os.symlink(source, partial)
+copy("--resume", source, sink).expect(1)
+os.unlink(partial)
+os.mkfifo(partial)
+copy("--resume", source, sink).expect(1)
+os.unlink(partial)
+with open(partial, "wb") as file:
+    file.write(data[:1000])
+    file.flush()
+    fcntl.flock(file, fcntl.LOCK_EX)
+    result = copy("--resume", source, sink).expect(1)
+    matches(result.err, "lock", "another run has it")
+    equal(content(partial), data[:1000], "untouched")
+copy("--resume", "--verify", source, sink).expect(0)
+same_bytes(content(sink), data, "in the end")
+PY
