@@ -99,7 +99,7 @@ if shutil.which("strace"):
             command = ["strace", "-f", "-o", "/dev/null", "-e", "trace=splice",
                        "-e", f"inject=splice:error={error}:when={when}", os.environ["SLUICE"],
                        "copy", "--resume", "--method=splice", source, sink]
-            done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+            done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=TRACEABLE)
             equal(done.returncode, 1, f"{error} at {when}: {done.stderr}")
             check(not os.path.exists(sink), f"{error} at {when}: a sink")
             if os.path.exists(partial):

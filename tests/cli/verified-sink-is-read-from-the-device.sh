@@ -42,7 +42,7 @@ TRACED = ["strace", "-f", "-o", trace, "-y", "-e",
 def run_traced(*words, inject=()):
     command = [*TRACED, *[word for rule in inject for word in ("-e", f"inject={rule}")],
                os.environ["SLUICE"], "copy", *words]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=TRACEABLE)
     with open(trace, errors="replace") as file:
         return done, file.read()
 
@@ -82,7 +82,7 @@ if shutil.which("strace"):
         running = subprocess.Popen(
             ["strace", "-f", "-o", "/dev/null", "-e", "inject=fsync:delay_exit=1500000",
              "-e", "trace=fsync", os.environ["SLUICE"], "copy", "--verify", "--json", source, sink],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=TRACEABLE)
         deadline = time.monotonic() + 20
         changed = False
         while time.monotonic() < deadline and not changed:

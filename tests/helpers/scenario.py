@@ -326,6 +326,10 @@ class Call:
         return f"{self.name}({self.arguments[:120]}) = {self.value} {self.error or ''}".strip()
 
 
+# A leak checker cannot work in a traced process.
+TRACEABLE = {**os.environ, "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"}
+
+
 class Traced(Running):
     """The command under strace; calls() gives what it did."""
 
@@ -334,9 +338,8 @@ class Traced(Running):
         prefix = ["strace", "-f", "-qq", "-yy", "-s", "0", "-o", self.log, "-e", f"trace={trace}"]
         for rule in inject:
             prefix += ["-e", f"inject={rule}"]
-        # A leak checker cannot work in a traced process.
         environment = dict(options.pop("env", None) or {})
-        environment["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
+        environment["ASAN_OPTIONS"] = TRACEABLE["ASAN_OPTIONS"]
         super().__init__(arguments, prefix=prefix + list(options.pop("prefix", ())),
                          env=environment, **options)
 
