@@ -15,6 +15,7 @@
 #include "explain.h"
 #include "probe_cache.h"
 #include "signals.h"
+#include "units.h"
 
 static double seconds_since(const struct timespec *begun)
 {
@@ -274,6 +275,22 @@ static enum status close_sink(struct copy *copy, enum status status)
                : status;
 }
 
+/* What a socket held at the end it may have let go by now. */
+static void uncache(struct copy *copy)
+{
+    char text[32];
+
+    if (copy->options.library.cache != SLUICE_CACHE_DROP)
+        return;
+    copy->report.uncached = true;
+    copy->report.cache_left = sluice_transfer_uncache(copy->transfer);
+    if (copy->report.cache_left == UINT64_MAX)
+        notice("sluice: what stayed in the page cache cannot be told");
+    else if (copy->report.cache_left > 0)
+        notice("sluice: %s stayed in the page cache",
+               units_format_bytes(copy->report.cache_left, text));
+}
+
 static enum status run(struct copy *copy)
 {
     copy->expected = expected_size(copy);
@@ -288,7 +305,9 @@ static enum status run(struct copy *copy)
     progress_end(&copy->progress, sluice_transfer_delivered(copy->transfer));
     if (signals_take_line())
         progress_line(&copy->progress, sluice_transfer_delivered(copy->transfer), true);
-    return error < 0 ? failed(copy) : finish(copy);
+    const enum status status = error < 0 ? failed(copy) : finish(copy);
+    uncache(copy);
+    return status;
 }
 
 static void print_ledger(struct copy *copy)

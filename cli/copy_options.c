@@ -127,6 +127,13 @@ static const char *on_sparse(struct copy_options *options, const char *argument)
     return parse_when(argument, &options->library.sparse);
 }
 
+static const char *on_cache(struct copy_options *options, const char *argument)
+{
+    const bool drop = strcmp(argument, "drop") == 0;
+    options->library.cache = drop ? SLUICE_CACHE_DROP : SLUICE_CACHE_KEEP;
+    return drop || strcmp(argument, "keep") == 0 ? NULL : "keep or drop is wanted";
+}
+
 static const char *on_chunk(struct copy_options *options, const char *argument)
 {
     return parse_size32(argument, &options->library.chunk);
@@ -263,6 +270,8 @@ static const struct option_row {
      "share the source's extents: auto, always, never"},
     {"sparse", 0, BOTH, required_argument, "WHEN", on_sparse,
      "holes: auto keeps them, always makes them of zeros, never writes them"},
+    {"cache", 0, COPY, required_argument, "POLICY", on_cache,
+     "keep, or drop: leave the page cache as it was found"},
     {"chunk", 0, BOTH, required_argument, "SIZE", on_chunk, "most bytes a call is asked to move"},
     {"pipe-size", 0, BOTH, required_argument, "SIZE", on_pipe_size,
      "capacity asked for a private pipe"},

@@ -146,6 +146,11 @@ void report_json(const struct report *report, bool lines, FILE *out)
     if (lines)
         json_object_set_new(object, "event", json_string(status));
     add_transfer(object, report);
+    if (report->uncached)
+        json_object_set_new(object, "cache_left",
+                            report->cache_left == UINT64_MAX
+                                ? json_null()
+                                : json_integer((json_int_t)report->cache_left));
     if (report->kept)
         json_object_set_new(object, "kept",
                             json_pack("{so sI}", "name", json_name(report->kept), "bytes",

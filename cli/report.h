@@ -17,8 +17,10 @@ struct report {
     const char *errno_words;
     double seconds;
     struct rusage before, after;
-    bool verified;     /* the sink was read back, and is as the source */
-    const char *kept;  /* SINK.partial, NULL: nothing was kept */
+    bool uncached; /* --cache=drop: and so much stayed, UINT64_MAX: it cannot be told */
+    uint64_t cache_left;
+    bool verified;    /* the sink was read back, and is as the source */
+    const char *kept; /* SINK.partial, NULL: nothing was kept */
     uint64_t kept_bytes;
     uint64_t salvaged; /* parked bytes that were taken out of the transfer and kept, */
     uint64_t unsaved;  /* and that could not be kept */

@@ -118,6 +118,12 @@ enum sluice_when {
     SLUICE_NEVER,
 };
 
+/* What becomes of the page cache. */
+enum sluice_cache {
+    SLUICE_CACHE_KEEP = 0, /* what is moved stays there, as long as the kernel likes */
+    SLUICE_CACHE_DROP,     /* it is left as it was found */
+};
+
 /* The lower-case name of a value ("regular", "copy-range", "kernel-copy", "expected", "source"), or
  * "?" for a value that does not exist. The string is static. Never fails. */
 SLUICE_PUBLIC const char *sluice_kind_name(enum sluice_kind kind);
@@ -295,6 +301,8 @@ struct sluice_options {
                                     always: and every whole block of zeros becomes one, from any
                                     source (by read-write, which looks at the bytes; the sink is a
                                     file that is not O_APPEND). never: they are written as zeros */
+    enum sluice_cache cache;  /* drop: pages of the files that were not in the page cache before are
+                                    dropped behind the cursor, dirty ones once they are written */
 };
 
 #define SLUICE_OPTIONS_INIT                                                                        \
@@ -426,6 +434,14 @@ SLUICE_PUBLIC uint64_t sluice_transfer_parked(const sluice_transfer *transfer);
  * still go on, or what read(2) returned.
  */
 SLUICE_PUBLIC ssize_t sluice_transfer_salvage(sluice_transfer *transfer, void *buf, size_t length);
+
+/*
+ * With SLUICE_CACHE_DROP, after the end: drops once more what could not be dropped then, because a
+ * pipe or a socket still held it, and counts what is left. Both endpoints must still be there.
+ * Returns bytes of the two files that are in the page cache and were not before; UINT64_MAX where
+ * that cannot be told (another user's file; Linux before 6.5), or the transfer is not over.
+ */
+SLUICE_PUBLIC uint64_t sluice_transfer_uncache(sluice_transfer *transfer);
 
 struct sluice_error {
     size_t size;

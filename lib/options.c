@@ -20,7 +20,8 @@ int options_read(struct sluice_options *own, const struct sluice_options *given)
                            SLUICE_EXACT | SLUICE_TIME_CALLS | SLUICE_NO_SIGPIPE | SLUICE_WITNESS;
     if ((own->flags & ~known) || (unsigned)own->method >= SLUICE_METHOD_COUNT ||
         (unsigned)own->require > SLUICE_REQUIRE_ZERO_COPY ||
-        (unsigned)own->reflink > SLUICE_NEVER || (unsigned)own->sparse > SLUICE_NEVER)
+        (unsigned)own->reflink > SLUICE_NEVER || (unsigned)own->sparse > SLUICE_NEVER ||
+        (unsigned)own->cache > SLUICE_CACHE_DROP)
         return -EINVAL;
     return 0;
 }

@@ -291,6 +291,7 @@ uint64_t sluice_transfer_discard(sluice_transfer *transfer)
     if (transfer->pipe)
         pipe_put(&transfer->context->pool, transfer->pipe); /* closes it, unless it is empty */
     free(transfer->buffer.bytes);
+    footprint_free(&transfer->footprint);
     free(transfer);
     return parked;
 }

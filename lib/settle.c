@@ -65,6 +65,7 @@ int transfer_stop(struct sluice_transfer *transfer, enum sluice_side side, const
     }
     leave_method(transfer);
     untake_parked(transfer);
+    footprint_end(transfer);
     transfer->error = (struct sluice_error){
         .size = sizeof transfer->error,
         .error = error,
@@ -93,6 +94,7 @@ int transfer_finish(struct sluice_transfer *transfer)
                              "the source ended before the length asked for");
     leave_method(transfer);
     transfer_return_pipe(transfer);
+    footprint_end(transfer);
     side_finish(&transfer->in);
     side_finish(&transfer->out);
     transfer->state = STATE_DONE;
@@ -312,6 +314,7 @@ static int moved(struct sluice_transfer *transfer, const struct move *move)
     if (!(call & CALLS_DELIVERING))
         return 0;
     transfer->delivered += bytes;
+    footprint_follow(transfer);
     return transfer_report(transfer);
 }
 

@@ -48,6 +48,12 @@ int sys_open(const char *path, int flags);
 int sys_close(int fd);
 int sys_ftruncate(int fd, int64_t length);
 int sys_fallocate(int fd, int mode, int64_t offset, int64_t length);
+/* Pages of the range that are in the page cache (cachestat, Linux 6.5). */
+int sys_cachestat(int fd, uint64_t offset, uint64_t length, uint64_t *ret_pages);
+int sys_fadvise(int fd, int64_t offset, int64_t length, int advice);
+int sys_sync_file_range(int fd, int64_t offset, int64_t length, unsigned flags);
+/* One byte, if it is in the page cache: 1; -EAGAIN if not; 0 at the end. */
+ssize_t sys_pread_nowait(int fd, int64_t offset);
 int64_t sys_lseek(int fd, int64_t offset, int whence);
 int sys_fstat(int fd, struct stat *ret);
 int sys_fstatfs_magic(int fd, uint64_t *ret);

@@ -253,6 +253,7 @@ int transfer_advance(struct sluice_transfer *transfer, uint64_t budget, struct s
         if (error < 0)
             return error;
     }
+    footprint_begin(transfer);
     in->blocked = out->blocked = false;
     for (;;) {
         uint64_t deadline = 0;

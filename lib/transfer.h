@@ -10,6 +10,7 @@
 #include <signal.h>
 
 #include "context.h"
+#include "footprint.h"
 #include "holes.h"
 #include "ledger.h"
 #include "method/method.h"
@@ -44,6 +45,8 @@ struct sluice_transfer {
     struct buffer buffer;
     struct window window;
     struct holes holes;
+    struct footprint footprint;
+    uint64_t source_begin, sink_begin; /* with cache=drop */
 
     uint64_t taken, delivered;
     uint64_t allowance; /* of this step: bytes it may still deliver */

@@ -285,6 +285,10 @@ WRAP(vmsplice)
 WRAP(copy_file_range)
 WRAP(clone_range)
 WRAP(ftruncate)
+WRAP(cachestat)
+WRAP(fadvise)
+WRAP(sync_file_range)
+WRAP(pread_nowait)
 WRAP(fallocate)
 WRAP(read)
 WRAP(pread)
@@ -397,6 +401,36 @@ int __wrap_sys_fallocate(int fd, int mode, int64_t offset, int64_t length)
     int64_t value;
     return struck(POINT_FALLOCATE, NULL, &value) ? (int)value
                                                  : __real_sys_fallocate(fd, mode, offset, length);
+}
+
+int __wrap_sys_cachestat(int fd, uint64_t offset, uint64_t length, uint64_t *ret_pages)
+{
+    int64_t value;
+    return struck(POINT_CACHESTAT, NULL, &value)
+               ? (int)value
+               : __real_sys_cachestat(fd, offset, length, ret_pages);
+}
+
+int __wrap_sys_fadvise(int fd, int64_t offset, int64_t length, int advice)
+{
+    int64_t value;
+    return struck(POINT_FADVISE, NULL, &value) ? (int)value
+                                               : __real_sys_fadvise(fd, offset, length, advice);
+}
+
+int __wrap_sys_sync_file_range(int fd, int64_t offset, int64_t length, unsigned flags)
+{
+    int64_t value;
+    return struck(POINT_SYNC_FILE_RANGE, NULL, &value)
+               ? (int)value
+               : __real_sys_sync_file_range(fd, offset, length, flags);
+}
+
+ssize_t __wrap_sys_pread_nowait(int fd, int64_t offset)
+{
+    int64_t value;
+    return struck(POINT_READ_NOWAIT, NULL, &value) ? (ssize_t)value
+                                                   : __real_sys_pread_nowait(fd, offset);
 }
 
 static enum point read_point(int fd, size_t length)

@@ -45,6 +45,10 @@
     X(POLL_WAIT, "poll")                                                                           \
     X(FTRUNCATE, "ftruncate")                                                                      \
     X(FALLOCATE, "fallocate")                                                                      \
+    X(CACHESTAT, "cachestat")                                                                      \
+    X(FADVISE, "fadvise")                                                                          \
+    X(SYNC_FILE_RANGE, "sync_file_range")                                                          \
+    X(READ_NOWAIT, "preadv2 without waiting")                                                      \
     X(SEEK_HOLES, "lseek for data or a hole")                                                      \
     X(SEEK_SOURCE, "lseek of the source")                                                          \
     X(SEEK_SINK, "lseek of the sink")                                                              \
