@@ -89,6 +89,17 @@ static int take_attributes(const struct sink_file *sink, const struct stat *stat
     return fchmod(sink->fd, mode) < 0 ? -errno : 0;
 }
 
+/* Some file systems give all their files to one user. */
+static bool owns_directory(const struct sink_file *sink, uid_t user)
+{
+    struct stat status = {0};
+    char *directory = directory_of(sink->path);
+    const bool owns = directory && stat(directory, &status) == 0 && status.st_uid == user;
+
+    free(directory);
+    return owns;
+}
+
 /* What an earlier run has kept, if it has; else a file that nobody sees. */
 static int open_partial(struct sink_file *sink, const char **operation)
 {
@@ -106,6 +117,8 @@ static int open_partial(struct sink_file *sink, const char **operation)
         return -errno;
     if (!S_ISREG(status.st_mode))
         return -ENOTSUP;
+    if (status.st_uid != geteuid() && !owns_directory(sink, status.st_uid))
+        return -EPERM; /* whose it is could change the sink when it is whole */
     *operation = "lock what was kept of"; /* another run goes on with it */
     if (flock(sink->fd, LOCK_EX | LOCK_NB) < 0)
         return -errno;

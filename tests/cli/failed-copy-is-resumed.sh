@@ -155,6 +155,13 @@ result = copy("--resume", source, "null:").expect(1)
 for words in (("--append",), ("--offset=sink=5",), ("--atomic=no",)):
     copy("--resume", *words, source, sink).expect(2)
 copy("--resume=never", source, sink).expect(2)
+if ROOT:  # in a directory that is anybody's
+    with open(partial, "wb") as file:
+        file.write(data[:1000])
+    os.chown(partial, 65534, 65534)
+    result = copy("--resume", source, sink).expect(1)
+    matches(result.err, "not permitted", "another user's")
+    os.unlink(partial)
 os.symlink(source, partial)
 copy("--resume", source, sink).expect(1)
 os.unlink(partial)
