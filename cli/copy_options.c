@@ -9,7 +9,7 @@
 #include "config.h"
 #include "units.h"
 
-enum { NONE = 0, LONG_ONLY = 256, MOST_OPTIONS = 32 };
+enum { NONE = 0, LONG_ONLY = 256, MOST_OPTIONS = 40 };
 
 /* Each option's own function reads its argument. It returns NULL, or what is wanted instead. */
 typedef const char *option_function(struct copy_options *options, const char *argument);
@@ -132,6 +132,13 @@ static const char *on_cache(struct copy_options *options, const char *argument)
     const bool drop = strcmp(argument, "drop") == 0;
     options->library.cache = drop ? SLUICE_CACHE_DROP : SLUICE_CACHE_KEEP;
     return drop || strcmp(argument, "keep") == 0 ? NULL : "keep or drop is wanted";
+}
+
+static const char *on_snapshot(struct copy_options *options, const char *argument)
+{
+    (void)argument;
+    options->library.flags |= SLUICE_SNAPSHOT;
+    return NULL;
 }
 
 static const char *on_chunk(struct copy_options *options, const char *argument)
@@ -272,6 +279,8 @@ static const struct option_row {
      "holes: auto keeps them, always makes them of zeros, never writes them"},
     {"cache", 0, COPY, required_argument, "POLICY", on_cache,
      "keep, or drop: leave the page cache as it was found"},
+    {"snapshot", 0, BOTH, no_argument, NULL, on_snapshot,
+     "bytes do not change once they are taken"},
     {"chunk", 0, BOTH, required_argument, "SIZE", on_chunk, "most bytes a call is asked to move"},
     {"pipe-size", 0, BOTH, required_argument, "SIZE", on_pipe_size,
      "capacity asked for a private pipe"},

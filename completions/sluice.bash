@@ -3,10 +3,10 @@
 # Completion of sluice(1) in bash. It needs nothing but bash.
 
 _sluice_copy_options="--rate= --size= --offset= --length= --append --method= --require= --reflink=
-    --sparse= --chunk= --pipe-size= --idle-timeout= --linger= --atomic --salvage= --checksum= --cache= --resume --sync --verify --progress --numeric
+    --sparse= --snapshot --chunk= --pipe-size= --idle-timeout= --linger= --atomic --salvage= --checksum= --cache= --resume --sync --verify --progress --numeric
     --quiet --verbose --stats --json --help -L -s -p -n -q -v -h"
 _sluice_explain_options="--offset= --length= --append --method= --require= --reflink=
-    --sparse= --chunk= --pipe-size=
+    --sparse= --snapshot --chunk= --pipe-size=
     --json --help -h"
 _sluice_probe_options="--explain= --json --diff --through= --scratch-device= --cached --no-cache --quiet --help -q -h"
 

@@ -41,6 +41,7 @@ complete $both -l method -x -d 'How every byte is moved' \
 complete $both -l require -x -a 'any no-user-copy zero-copy' -d 'Refuse what does not meet it'
 complete $both -l reflink -x -a 'auto always never' -d 'Share extents'
 complete $both -l sparse -x -a 'auto always never' -d 'Holes'
+complete $both -l snapshot -d 'Bytes do not change once they are taken'
 complete $both -l chunk -x -d 'Most bytes a call is asked to move'
 complete $both -l pipe-size -x -d 'Capacity asked for a private pipe'
 complete $both -l json -d 'The ledger or the plan as JSON'

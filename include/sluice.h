@@ -276,6 +276,8 @@ enum sluice_option_flags {
                                       long as the transfer runs: it need not be blocked here */
     SLUICE_WITNESS = 1 << 6,       /* compare the thread's I/O accounting with the ledger, and mark
                                       legs that crossed user memory although they should not have */
+    SLUICE_SNAPSHOT = 1 << 7,      /* bytes do not change once they are taken, whatever is done to the
+                                     source then: no reference to its pages is handed on */
 };
 
 struct sluice_options {

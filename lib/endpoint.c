@@ -240,6 +240,21 @@ int endpoint_measure(struct sluice_endpoint *endpoint)
     return 0;
 }
 
+bool endpoint_immutable(const struct sluice_endpoint *endpoint)
+{
+    static const char *const names[] = {"squashfs", "iso9660", "erofs", "cramfs", "romfs"};
+
+    if (endpoint->kind != SLUICE_KIND_REGULAR)
+        return false;
+    for (size_t i = 0; i < COUNT(names); i++)
+        if (strcmp(endpoint->name, names[i]) == 0)
+            return true;
+    if (endpoint->fd < 0 || strcmp(endpoint->name, "tmpfs") != 0)
+        return false;
+    const int seals = sys_fcntl(endpoint->fd, F_GET_SEALS, 0);
+    return seals >= 0 && (seals & F_SEAL_WRITE);
+}
+
 int fd_above_standard(int fd)
 {
     if (fd < 0 || fd > 2)

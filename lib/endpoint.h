@@ -68,6 +68,9 @@ int endpoint_size(const struct sluice_endpoint *endpoint, uint64_t *ret);
 /* The same, into `bytes` and `has_holes`. */
 int endpoint_measure(struct sluice_endpoint *endpoint);
 
+/* Whether nobody can write to it any more: a sealed memfd, a file system that is never written. */
+bool endpoint_immutable(const struct sluice_endpoint *endpoint);
+
 /* Opens the same file again through /proc/self/fd, with other flags: a private open file
  * description. Never 0, 1 or 2. Returns the descriptor or a negative errno. */
 int endpoint_reopen(const struct sluice_endpoint *endpoint, int flags);

@@ -309,6 +309,12 @@ static bool sink_offset_given(const struct pair *pair)
     return (pair->options->flags & SLUICE_SINK_OFFSET) != 0;
 }
 
+/* With a snapshot no page of a source that somebody can write to is handed on, or waits in a pipe. */
+static bool must_not_refer(const struct pair *pair)
+{
+    return (pair->options->flags & SLUICE_SNAPSHOT) != 0 && !endpoint_immutable(pair->source);
+}
+
 /* A rule rules its methods out if source and sink are in these sets, and the test, if there is one,
  * is true. The first that fits is the reason shown. */
 static const struct rule {
@@ -341,6 +347,12 @@ static const struct rule {
      "sink is a datagram socket: only read-write cuts messages that it takes"},
     {METHODS_SPLICING, MEDIA_ALL, MEDIUM_PSEUDO, NULL, "sink takes whole writes only"},
     {METHODS_SPLICING, MEDIA_ALL, MEDIA_ALL, sink_device_appends, "sink is O_APPEND (EINVAL)"},
+
+    {METHOD(SPLICE), MEDIUM_FILE | MEDIUM_REMOTE | MEDIUM_BLOCK | MEDIUM_PIPE | MEDIUM_STREAM,
+     MEDIA_ALL, must_not_refer,
+     "it hands on pages that somebody can write to, and a snapshot is wanted"},
+    {METHOD(SENDFILE), MEDIUM_FILE | MEDIUM_REMOTE | MEDIUM_BLOCK, ~(MEDIA_SEEKABLE),
+     must_not_refer, "it hands on pages that somebody can write to, and a snapshot is wanted"},
 
     {METHOD(SENDFILE), ~(MEDIA_SEEKABLE | MEDIUM_ZERO), MEDIA_ALL, NULL,
      "source has no offset (EINVAL)"},
@@ -554,8 +566,10 @@ void plan_make(struct sluice_plan *plan, const struct sluice_endpoint *source,
             continue;
         }
         candidate.why = options->method != SLUICE_METHOD_AUTO ? "asked for by name"
-                        : plan->usable == 0                   ? order->why
-                                                              : "serves if those above fail";
+                        : plan->usable > 0                    ? "serves if those above fail"
+                        : must_not_refer(&pair)
+                            ? "it takes bytes by copying them, as a snapshot must"
+                            : order->why;
         plan->candidate[plan->usable++] = candidate;
     }
     if (otherwise && options->method == SLUICE_METHOD_AUTO)
