@@ -113,41 +113,52 @@ static void drop(const struct trail *trail, int fd, uint64_t begin, uint64_t end
         sys_fadvise(fd, (int64_t)own.begin, (int64_t)(own.end - own.begin), POSIX_FADV_DONTNEED);
 }
 
+/* What a call says of the device. That it is not to be had here is no error. */
+static void note_error(struct footprint *footprint, int error)
+{
+    if (error == -EIO || error == -ENOSPC || error == -EDQUOT)
+        footprint->error = error;
+}
+
 /* Dirty pages do not go. Writing of a window begins as soon as it is full, and is waited for only
  * when the next one is: the disk and the source work at once. */
-static void write_out(struct trail *trail, int fd, uint64_t to, bool wait)
+static void write_out(struct footprint *footprint, int fd, uint64_t to, bool wait)
 {
-    if (to > trail->written)
-        sys_sync_file_range(fd, (int64_t)trail->written, (int64_t)(to - trail->written),
-                            SYNC_FILE_RANGE_WRITE);
-    if (wait && to > trail->cursor)
-        sys_sync_file_range(fd, (int64_t)trail->cursor, (int64_t)(to - trail->cursor),
-                            SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
-                                SYNC_FILE_RANGE_WAIT_AFTER);
-    if (to > trail->written)
+    struct trail *trail = &footprint->sink;
+
+    if (to > trail->written) {
+        note_error(footprint,
+                   sys_sync_file_range(fd, (int64_t)trail->written, (int64_t)(to - trail->written),
+                                       SYNC_FILE_RANGE_WRITE));
         trail->written = to;
+    }
+    if (wait && to > trail->cursor)
+        note_error(footprint,
+                   sys_sync_file_range(fd, (int64_t)trail->cursor, (int64_t)(to - trail->cursor),
+                                       SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
+                                           SYNC_FILE_RANGE_WAIT_AFTER));
 }
 
 static void follow_source(struct trail *trail, const struct side *in, uint64_t position)
 {
-    if (!trail->on || position < trail->cursor + WINDOW)
+    if (position < trail->cursor + WINDOW)
         return;
     position -= position % page_size();
     drop(trail, in->endpoint->fd, trail->cursor, position);
     trail->cursor = position;
 }
 
-static void follow_sink(struct trail *trail, const struct side *out, uint64_t position)
+static void follow_sink(struct footprint *footprint, const struct side *out, uint64_t position)
 {
+    struct trail *trail = &footprint->sink;
     const int fd = out->endpoint->fd;
 
-    if (!trail->on || position < trail->written + WINDOW)
+    if (position < trail->written + WINDOW)
         return;
     const uint64_t begun = trail->written;
-    position -= position % page_size();
-    write_out(trail, fd, position, false);
+    write_out(footprint, fd, position - position % page_size(), false);
     if (begun > trail->cursor) {
-        write_out(trail, fd, begun, true);
+        write_out(footprint, fd, begun, true);
         drop(trail, fd, trail->cursor, begun);
         trail->cursor = begun;
     }
@@ -161,7 +172,7 @@ void footprint_follow(struct sluice_transfer *transfer)
     if (footprint->source.on)
         follow_source(&footprint->source, &transfer->in, transfer->source_begin + delivered);
     if (footprint->sink.on)
-        follow_sink(&footprint->sink, &transfer->out, transfer->sink_begin + delivered);
+        follow_sink(footprint, &transfer->out, transfer->sink_begin + delivered);
 }
 
 static void drop_all(const struct sluice_transfer *transfer)
@@ -181,7 +192,7 @@ void footprint_end(struct sluice_transfer *transfer)
 
     if (sink->on) {
         sink->end = (end + page - 1) / page * page;
-        write_out(sink, transfer->out.endpoint->fd, sink->end, true);
+        write_out(&transfer->footprint, transfer->out.endpoint->fd, sink->end, true);
     }
     drop_all(transfer);
 }

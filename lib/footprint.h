@@ -30,6 +30,7 @@ struct trail {
 
 struct footprint {
     bool begun;
+    int error; /* the sink's device could not write: told here, fsync(2) does not tell it again */
     struct trail source, sink;
 };
 

@@ -95,6 +95,9 @@ int transfer_finish(struct sluice_transfer *transfer)
     leave_method(transfer);
     transfer_return_pipe(transfer);
     footprint_end(transfer);
+    if (transfer->footprint.error < 0)
+        return transfer_stop(transfer, SLUICE_SIDE_SINK, "sync_file_range",
+                             transfer->footprint.error, NULL);
     side_finish(&transfer->in);
     side_finish(&transfer->out);
     transfer->state = STATE_DONE;
