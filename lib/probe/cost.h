@@ -15,11 +15,11 @@ struct costs {
     struct cost leg, memcpy, read_write;
 };
 
-/* Returns 0, or a negative errno of the leg's calls. */
-int cost_measure(struct scene *scene, struct costs *ret);
+/* cold: the source's bytes are scene->pages, and are flushed from the CPU's cache before each call, and
+ * those of the controls too. Returns 0, or a negative errno of the leg's calls. */
+int cost_measure(struct scene *scene, bool cold, struct costs *ret);
 
-/* 1: the leg costs a copy; -1: it costs less than one; 0: that cannot be said. cold: the bytes could
- * be flushed from the CPU's cache before, without which a copy costs next to nothing. */
+/* 1: the leg costs a copy; -1: it costs far less than one; 0: that cannot be said. cold: as measured. */
 int cost_says(const struct costs *costs, bool cold);
 
 #endif

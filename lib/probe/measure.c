@@ -273,19 +273,22 @@ static void see_cache(struct trial *trial)
 static void see_cost(struct trial *trial)
 {
     struct costs costs;
+    const bool cold =
+        trial->bench->cache.works && trial->scene.pages && pages_are_the_source(trial);
 
     if (trial->bench->quick || trial->leg->length || (trial->leg->traits & LEG_WORD))
         return;
     if (trial->leg->source == SCENE_DIRECT || trial->leg->sink == SCENE_DIRECT ||
-        cost_measure(&trial->scene, &costs) < 0)
+        cost_measure(&trial->scene, cold, &costs) < 0)
         return;
-    int says = cost_says(&costs, trial->bench->cache.works);
+    int says = cost_says(&costs, cold);
     if (!(trial->leg->traits & LEG_COST) && says > 0)
         says = 0; /* what a protocol costs hides the copy */
     TELL(trial, SLUICE_WITNESS_COST, says,
-         "%.3f [%.3f %.3f] CPU s/GiB; memcpy %.3f [%.3f %.3f], write and read %.3f [%.3f %.3f]",
+         "%.3f [%.3f %.3f] CPU s/GiB; memcpy %.3f [%.3f %.3f], write and read %.3f [%.3f %.3f]; %s",
          costs.leg.median, costs.leg.low, costs.leg.high, costs.memcpy.median, costs.memcpy.low,
-         costs.memcpy.high, costs.read_write.median, costs.read_write.low, costs.read_write.high);
+         costs.memcpy.high, costs.read_write.median, costs.read_write.low, costs.read_write.high,
+         cold ? "bytes not in the CPU's cache" : "bytes in the CPU's cache");
 }
 
 /* ---- tracepoints and samples ---- */
