@@ -510,6 +510,221 @@ SLUICE_PUBLIC int sluice_transfer_row(const sluice_transfer *transfer, unsigned 
 SLUICE_PUBLIC int sluice_transfer_fallback(const sluice_transfer *transfer, unsigned index,
                                            struct sluice_fallback *ret);
 
+/* ---- fan-out --------------------------------------------------------------------------------- */
+
+/*
+ * One source, many sinks: the page references of what the source gives are shared by tee(2), and no
+ * byte is copied for a further sink that takes references (a pipe, a stream socket). Each sink is
+ * emptied at its own pace; one that fails is taken off, and the others do not notice.
+ */
+typedef struct sluice_fanout sluice_fanout;
+
+/* What is done about a sink whose backlog has reached its bound. */
+enum sluice_slow {
+    SLUICE_SLOW_WAIT =
+        0,            /* nothing more is taken from the source until it has room: nothing is lost */
+    SLUICE_SLOW_DROP, /* it misses what it has no room for: counted, whole rounds at a time */
+    SLUICE_SLOW_DETACH, /* it is taken off */
+    SLUICE_SLOW_SPILL,  /* the rest waits for it in a file: nothing is lost */
+};
+
+/* The lower-case name of a value ("wait"), or "?". The string is static. Never fails. */
+SLUICE_PUBLIC const char *sluice_slow_name(enum sluice_slow slow);
+
+enum sluice_sink_state {
+    SLUICE_SINK_RUNNING = 0,
+    SLUICE_SINK_DONE,     /* the source has ended, and it has got everything it was to get */
+    SLUICE_SINK_FAILED,   /* `error` says why; nothing more is given to it */
+    SLUICE_SINK_DETACHED, /* it was too slow, or its owner took it off */
+};
+
+/* What a step has to say about a sink: it failed, or was detached. Called from within the step, once
+ * for each sink. Returns 0 to go on without it, anything else to end the step (-ECANCELED). */
+typedef int (*sluice_sink_event)(sluice_fanout *fanout, unsigned sink, void *data);
+
+/* A sink that is a function: gets the bytes in order. Returns 0, or a negative errno, of which the
+ * sink dies. */
+typedef int (*sluice_sink_function)(const void *bytes, size_t length, void *data);
+
+enum sluice_fanout_flags {
+    SLUICE_FANOUT_NO_HUP = 1 << 0, /* while the source is waited for, nobody asks whether the sinks'
+                                      readers are still there */
+};
+
+struct sluice_fanout_options {
+    size_t size;
+    uint32_t flags;              /* enum sluice_fanout_flags, or'ed; also SLUICE_NO_SIGPIPE */
+    enum sluice_require require; /* of every leg from the source to each sink */
+    uint32_t pipe_size;          /* capacity to ask for each private pipe, 0: by the number of
+                                       sinks, 1 MiB at most */
+    uint64_t rate;               /* bytes a second at most from the source; 0: no limit */
+    uint64_t linger;         /* nanoseconds after the source's end until what waits for sinks that
+                                       are not to be waited for is dropped; 0: 10 s */
+    sluice_cancel *cancel;   /* may be NULL; borrowed */
+    sluice_sink_event event; /* may be NULL */
+    void *event_data;
+    sluice_progress_function
+        progress; /* may be NULL: `delivered` is what was taken, and `parked` what
+                                            waits for the sink that lags most */
+    void *progress_data;
+};
+
+#define SLUICE_FANOUT_OPTIONS_INIT                                                                 \
+    {                                                                                              \
+        .size = sizeof(struct sluice_fanout_options)                                               \
+    }
+
+struct sluice_sink_options {
+    size_t size;
+    uint32_t flags; /* none yet */
+    enum sluice_slow slow;
+    uint64_t lag; /* most bytes of its backlog, 0: 16 MiB; it is never less than a round, which is
+                            a private pipe's capacity at most */
+    uint32_t lag_pipes; /* most private pipes of its backlog, 0: by the number of sinks, 2 to 16 */
+    uint64_t rate;      /* bytes a second at most; 0: no limit */
+    sluice_endpoint
+        *spill; /* with SLUICE_SLOW_SPILL: a file that can be read and written, borrowed.
+                               It is used from its beginning, and emptied whenever all of it was fed
+                               to the sink */
+};
+
+#define SLUICE_SINK_OPTIONS_INIT                                                                   \
+    {                                                                                              \
+        .size = sizeof(struct sluice_sink_options)                                                 \
+    }
+
+/*
+ * Makes a fan-out without sinks. No byte moves.
+ *
+ * source: open for reading; borrowed until sluice_fanout_free(). options: may be NULL; copied.
+ * ret: free it with sluice_fanout_free(). ret_error: may be NULL; filled on error.
+ * Returns 0; -EBADF (not open for reading); -EISDIR; -EINVAL (nothing that bytes come from; options
+ * out of range); -ENOMEM.
+ */
+SLUICE_PUBLIC int sluice_fanout_new(sluice_context *context, sluice_endpoint *source,
+                                    const struct sluice_fanout_options *options,
+                                    sluice_fanout **ret, struct sluice_error *ret_error);
+
+/*
+ * Adds a sink, before the first step or between two: it gets what is taken from then on.
+ *
+ * A descriptor that cannot be driven without waiting (a blocking socket or terminal that is not ours to
+ * change, a file of a network file system) gets a thread of its own, which works on a duplicate of the
+ * descriptor and blocks all signals.
+ *
+ * sink: open for writing; borrowed until it is removed or the fan-out is freed. options: may be NULL;
+ * copied. ret: the number by which it is known, never used again; may be NULL. ret_error: may be NULL;
+ * filled on error.
+ * Returns 0; -EBADF (not open for writing); -EISDIR, -EINVAL (nothing that bytes go to; the source
+ * itself; options out of range); -EOPNOTSUPP (the fan-out's requirement cannot be met); -ENOMEM.
+ */
+SLUICE_PUBLIC int sluice_fanout_add(sluice_fanout *fanout, sluice_endpoint *sink,
+                                    const struct sluice_sink_options *options, unsigned *ret,
+                                    struct sluice_error *ret_error);
+
+/* Adds a function as a sink: each byte is read into memory once for it. Returns 0, -EINVAL,
+ * -EOPNOTSUPP (the requirement forbids it), -ENOMEM. */
+SLUICE_PUBLIC int sluice_fanout_add_function(sluice_fanout *fanout, sluice_sink_function function,
+                                             void *data, const struct sluice_sink_options *options,
+                                             unsigned *ret);
+
+/* Takes a sink off at once, with what waits for it. Returns 0, -ERANGE (no such sink). */
+SLUICE_PUBLIC int sluice_fanout_remove(sluice_fanout *fanout, unsigned sink);
+
+/* Nothing more is taken from the source: what was taken is still to be delivered, and then a step says
+ * SLUICE_DONE. */
+SLUICE_PUBLIC void sluice_fanout_end(sluice_fanout *fanout);
+
+/*
+ * Moves bytes without ever waiting (a regular file's own waiting for its device excepted), until
+ * nobody is ready or the budget is used.
+ *
+ * budget: bytes to take at most in this call, 0: no bound.
+ * Returns enum sluice_step: SLUICE_DONE once the source has ended and each sink has got everything, or
+ * no sink is left; SLUICE_WAIT: wait for any of what sluice_fanout_watch() lists, or until *ret_deadline
+ * (CLOCK_MONOTONIC, nanoseconds, 0: none); SLUICE_MORE. Or a negative errno: the source's, -ECANCELED,
+ * -EOPNOTSUPP (the requirement broke), -ENOMEM; sluice_fanout_error() tells the rest. A sink's error
+ * ends that sink alone.
+ */
+SLUICE_PUBLIC int sluice_fanout_step(sluice_fanout *fanout, uint64_t budget,
+                                     uint64_t *ret_deadline);
+
+enum { SLUICE_WATCH_SOURCE = -1 };
+
+struct sluice_fanout_watch {
+    size_t size;
+    int sink;     /* whom it is waited for: a sink's number, or SLUICE_WATCH_SOURCE */
+    int fd;       /* not always the endpoint's own. It may be listed again for other events */
+    short events; /* for poll(2); 0: only POLLERR and POLLHUP, which come by themselves */
+};
+
+/* Number `index` of what the last step waits for. Returns 0, or -ERANGE. */
+SLUICE_PUBLIC int sluice_fanout_watch(const sluice_fanout *fanout, unsigned index,
+                                      struct sluice_fanout_watch *ret);
+
+/* Steps and waits until it is done. Returns 0, also if sinks have failed; or a negative errno as
+ * sluice_fanout_step(). */
+SLUICE_PUBLIC int sluice_fanout_run(sluice_fanout *fanout);
+
+/* What became of a sink. */
+struct sluice_sink_info {
+    size_t size;
+    enum sluice_sink_state state;
+    uint64_t delivered; /* accepted by its kernel, right to the byte */
+    uint64_t dropped;   /* missed: by its policy, or because it failed or was detached meanwhile */
+    uint64_t spilled;   /* went through the file */
+    uint64_t spill_begin, spill_end;           /* what of the file is still to be delivered */
+    uint64_t lag, lag_most;                    /* bytes that wait for it: now, and at most */
+    unsigned pipes, pipes_most;                /* private pipes they wait in */
+    uint64_t by_reference, by_kernel, by_user; /* of the delivered: no copy, one in the kernel, from
+                                                    user memory */
+    uint64_t calls, eagain;
+    struct sluice_leg leg; /* the last one, into the sink */
+    int isolated;          /* 1: it has a thread of its own */
+    const char
+        *not_isolated;     /* why it has none although it may hold everybody up, or NULL: static */
+    int error;             /* negative errno, with SLUICE_SINK_FAILED */
+    const char *operation; /* "splice", "write" …: static */
+    const char *reason;    /* static words, or NULL */
+};
+
+/* Returns 0, or -ERANGE (no such sink, or it was removed). */
+SLUICE_PUBLIC int sluice_fanout_sink(const sluice_fanout *fanout, unsigned sink,
+                                     struct sluice_sink_info *ret);
+
+struct sluice_fanout_ledger {
+    size_t size;
+    uint64_t taken;                     /* bytes that the source gave */
+    uint64_t rounds, rounds_by_pipe;    /* the others went through memory */
+    uint64_t read_bytes, spliced_bytes; /* how they were taken */
+    uint64_t calls, eagain;             /* data-moving calls of all, EAGAINs included and apart */
+    uint64_t polls;
+    uint64_t copied;               /* CPU copies in bytes, the source's own included */
+    unsigned pipes;                /* private pipes made */
+    uint64_t pipe_asked, pipe_got; /* capacity of the smallest */
+    unsigned sinks, running;       /* ever added; not failed, detached or removed */
+    unsigned fallbacks;
+};
+
+SLUICE_PUBLIC void sluice_fanout_ledger(const sluice_fanout *fanout,
+                                        struct sluice_fanout_ledger *ret);
+/* Fallback number `index`: `from` and `to` are methods, `at` is a byte of the source. 0, or -ERANGE. */
+SLUICE_PUBLIC int sluice_fanout_fallback(const sluice_fanout *fanout, unsigned index,
+                                         struct sluice_fallback *ret);
+
+/* Why the fan-out failed: filled with zeros if it did not. */
+SLUICE_PUBLIC void sluice_fanout_error(const sluice_fanout *fanout, struct sluice_error *ret);
+
+/* Takes back what waits for a sink, from the oldest byte on: after the fan-out has failed or was
+ * cancelled. What a thread of its own holds cannot be had. Returns bytes, 0: nothing waits; -EBUSY
+ * while steps can go on; -ERANGE; what read(2) returned. */
+SLUICE_PUBLIC ssize_t sluice_fanout_salvage(sluice_fanout *fanout, unsigned sink, void *buf,
+                                            size_t length);
+
+/* Frees it, with all that waits for anybody. Threads end by themselves once their descriptors let them,
+ * and are not waited for. NULL is ignored. */
+SLUICE_PUBLIC void sluice_fanout_free(sluice_fanout *fanout);
+
 /* ---- probe ----------------------------------------------------------------------------------- */
 
 /* What became of the bytes on a leg, as witnessed on this machine. */

@@ -47,6 +47,18 @@ static const char *const sides[] = {
     [SLUICE_SIDE_PIPE] = "pipe",
 };
 
+static const char *const slows[] = {
+    [SLUICE_SLOW_WAIT] = "wait",
+    [SLUICE_SLOW_DROP] = "drop",
+    [SLUICE_SLOW_DETACH] = "detach",
+    [SLUICE_SLOW_SPILL] = "spill",
+};
+
+const char *sluice_slow_name(enum sluice_slow slow)
+{
+    return NAME(slows, slow);
+}
+
 const char *sluice_kind_name(enum sluice_kind kind)
 {
     return NAME(kinds, kind);

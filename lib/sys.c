@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <pthread.h>
 #include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
@@ -220,6 +221,24 @@ int sys_eventfd(void)
 int sys_poll(struct pollfd *fds, nfds_t count, const struct timespec *timeout)
 {
     return VALUE(ppoll(fds, count, timeout, NULL));
+}
+
+int sys_thread(void *(*function)(void *), void *argument)
+{
+    pthread_attr_t attributes;
+    pthread_t thread;
+    sigset_t all, before;
+
+    int error = pthread_attr_init(&attributes);
+    if (error)
+        return -error;
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* it is born with this mask */
+    error = pthread_create(&thread, &attributes, function, argument);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attributes);
+    return -error;
 }
 
 void sys_yield(void)

@@ -61,6 +61,9 @@ int sys_getsockopt(int fd, int level, int name, int *ret);
 int sys_eventfd(void);
 int sys_poll(struct pollfd *fds, nfds_t count, const struct timespec *timeout);
 
+/* A detached thread that takes no signal. 0 or a negative errno. */
+int sys_thread(void *(*function)(void *), void *argument);
+
 /* Lets another process run on this CPU. */
 void sys_yield(void);
 

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A fan-out: one source, many sinks.
+ *
+ * What one fill of the master pipe took is a *round*. It is teed whole to every sink: straight into
+ * a sink that is a pipe and has nothing waiting, and what did not fit, or has to wait behind older
+ * bytes, into an *empty* private pipe with at least as many slots as the master, so that this tee
+ * is never short. The last sink takes the master itself. Each sink then empties its own queue of
+ * pipes at its own pace. A small round is read once into memory and written to each sink, or to the
+ * last pipe of its queue, where writes merge: slots are not spent on bytes.
+ *
+ *   fanout_round.c    takes rounds and hands them out
+ *   fanout_queue.c    the private pipes: which are idle, which wait in whose queue
+ *   fanout_sink.c     one sink: drains its queue, dies, is taken off
+ *   fanout_policy.c   what becomes of a sink that is too slow
+ *   fanout_drainer.c  a thread for a sink that cannot be driven without waiting
+ *   fanout_run.c      what is done next, what is waited for
+ *   fanout.c          the object as its owner sees it
+ */
+#ifndef SLUICE_FANOUT_H
+#define SLUICE_FANOUT_H
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "context.h"
+#include "error.h"
+#include "plan.h"
+#include "rate.h"
+#include "side.h"
+
+/* A part of a sink's backlog: a private pipe, or a range of the fan-out's one buffer. */
+struct parcel {
+    struct parcel *next;
+    struct pipe *pipe; /* NULL: [start, end) of the buffer */
+    size_t start, end;
+};
+
+/* The private pipes of a fan-out that hold nothing, the smallest first. All have O_NONBLOCK on the
+ * end that is written to: bytes are merged into them by write(2), which nothing else keeps from
+ * waiting. */
+struct stash {
+    struct parcel *idle;
+    unsigned idle_count, made;
+    uint32_t size; /* asked for each; 0: not yet chosen */
+    int refused;   /* why there are no more: negative errno, 0: there may be */
+    int null;      /* /dev/null, where bytes are dropped by reference; -1: not opened */
+};
+
+struct queue {
+    struct parcel *head, *tail;
+    unsigned pipes;
+    uint64_t bytes;
+};
+
+/* How bytes get from a private pipe into a sink. */
+enum way {
+    WAY_TEE = 0, /* it is a pipe: the master may be teed straight into it; else as the next */
+    WAY_SPLICE,
+    WAY_WRITE,    /* read back and written: what splice(2) cannot write to */
+    WAY_FUNCTION, /* read back and given to a function of the caller's */
+    WAYS,
+};
+
+/* Bytes of one sink that were read back and not taken yet. */
+enum { SCRATCH_SIZE = 65536 };
+struct scratch {
+    char *bytes;
+    size_t start, end;
+};
+
+/* What did not fit into a lagging sink's queue, in a file: [begin, end) of it is still to come. */
+struct spill {
+    struct sluice_endpoint *file; /* NULL: none */
+    uint64_t begin, end, most;
+};
+
+struct drainer;
+
+struct fanout_sink {
+    unsigned id;
+    enum sluice_sink_state state;
+    enum way way;
+    struct sluice_endpoint *endpoint; /* NULL: a function */
+    struct side out;                  /* the endpoint's; or, if there is a drainer, the feed's */
+    struct sluice_endpoint *feed;     /* the pipe to the drainer; NULL: none, or closed */
+    struct drainer *drainer;
+    const char *not_isolated; /* why there is none although there should be: static */
+    sluice_sink_function function;
+    void *function_data;
+
+    enum sluice_slow slow;
+    unsigned flags;
+    uint64_t lag;       /* bounds of the queue */
+    unsigned lag_pipes; /* 0: its share */
+    struct rate rate;
+    uint64_t not_before; /* by its rate; 0: now */
+    bool blocked;        /* it said so in this step */
+    bool stalled;        /* it is at its bound and its policy is to wait */
+    bool skips;          /* it gets nothing of the next round: it is dropped, or spilled */
+    bool watched;        /* whether its reader leaves was watched in the last wait */
+    bool never_hup;
+
+    struct queue queue;
+    struct parcel held; /* in the queue if it holds bytes; at most one */
+    struct scratch scratch;
+    struct spill spill;
+
+    struct sluice_leg leg[WAYS]; /* into it, by way */
+    enum way last_way;           /* by which bytes were delivered last */
+    uint64_t given;              /* of the rounds: delivered, lagging, dropped */
+    uint64_t delivered;          /* with a drainer: handed to that */
+    uint64_t dropped, spilled;
+    uint64_t lag_most;
+    unsigned pipes_most;
+    uint64_t by_way[WAYS]; /* of the delivered */
+    uint64_t calls, eagain;
+    int error; /* why it failed */
+    const char *operation, *reason;
+};
+
+struct sluice_fanout {
+    sluice_context *context;
+    struct sluice_fanout_options options;
+    struct side in;
+    struct fanout_sink **sink; /* by id; NULL: removed */
+    unsigned sinks, running;
+    struct stash stash;
+
+    char *buffer; /* of the rounds through memory */
+    size_t buffer_size;
+    unsigned buffer_users; /* sinks whose backlog has a part of it */
+
+    bool by_memory;    /* the next round is: the last one was small */
+    bool cannot_tee;   /* a call that rounds through pipes need is refused: never again */
+    bool confirms_end; /* splice said "end": read has to agree */
+    bool ended;        /* nothing more is taken */
+    bool idle;         /* the source was waited for: have sinks left meanwhile? */
+    bool failed;
+    bool stopped;          /* by the owner's answer to an event */
+    unsigned small_rounds; /* by pipe, one after another */
+    struct rate rate;
+    uint64_t not_before;
+    uint64_t drain_until; /* with the end and `linger`: sinks that do not wait are cut off then */
+
+    uint64_t taken, rounds, by_pipe, in_calls, in_eagain, polls, read_bytes, spliced_bytes;
+    unsigned fallbacks;
+    struct sluice_fallback fallback[8];
+    struct sluice_error error;
+
+    struct pollfd *fds; /* what the last step waits for, and for whom: -1 the source */
+    int *fd_sink;
+    unsigned fd_count, fd_room;
+    uint64_t deadline;
+};
+
+/* ---- fanout_queue.c ---- */
+
+/* Makes pipes until `count` are idle, each with SLOTS_LEAST slots or more. 0, or the errno for which
+ * there are not so many; the pipes there are stay. */
+int stash_reserve(struct sluice_fanout *fanout, unsigned count);
+/* How many pipes may wait for one sink, unless it was told. */
+unsigned stash_share(const struct sluice_fanout *fanout);
+/* The smallest idle pipe, or NULL. */
+struct parcel *stash_take(struct stash *stash);
+/* An idle pipe, one made for it, or NULL. */
+struct parcel *stash_get(struct sluice_fanout *fanout);
+/* Puts it back: it must be empty, and is closed if it is not. */
+void stash_put(struct sluice_fanout *fanout, struct parcel *parcel);
+void stash_close(struct sluice_fanout *fanout);
+/* Throws away `length` bytes from the head of a private pipe. 0, or a negative errno: then it still
+ * holds some. */
+int stash_drop(struct sluice_fanout *fanout, struct pipe *pipe, size_t length);
+
+void queue_push(struct fanout_sink *sink, struct parcel *parcel, uint64_t bytes);
+/* The head is empty: to the stash. */
+void queue_pop(struct sluice_fanout *fanout, struct fanout_sink *sink);
+/* Everything in it is thrown away; returns how many bytes that were. */
+uint64_t queue_discard(struct sluice_fanout *fanout, struct fanout_sink *sink);
+
+/* ---- fanout_sink.c ---- */
+
+/* Delivers until the sink is blocked or nothing waits for it. Returns whether a byte moved. */
+bool sink_drain(struct sluice_fanout *fanout, struct fanout_sink *sink);
+/* Gives bytes in memory straight to a sink that nothing waits for; returns how many it took. */
+size_t sink_give(struct sluice_fanout *fanout, struct fanout_sink *sink, const char *bytes,
+                 size_t length);
+/* Memory for its scratch. 0, or -ENOMEM. */
+int scratch_get(struct fanout_sink *sink);
+/* Bytes were delivered. */
+void sink_delivered(struct fanout_sink *sink, uint64_t bytes, enum way way);
+/* Bytes for it are in the queue, or on their way there. */
+void sink_given(struct fanout_sink *sink, uint64_t bytes);
+/* Of all that it was given: what its kernel has accepted. */
+uint64_t sink_accepted(const struct fanout_sink *sink);
+/* A call to it has failed: waits, goes on in another way, or fails. */
+void sink_settle_error(struct sluice_fanout *fanout, struct fanout_sink *sink, enum call call,
+                       const char *operation, int error);
+/* It has got everything. */
+void sink_done(struct sluice_fanout *fanout, struct fanout_sink *sink);
+/* It is over with this sink: its backlog is dropped, nobody else notices. */
+void sink_fail(struct sluice_fanout *fanout, struct fanout_sink *sink, const char *operation,
+               int error, const char *reason);
+/* The same without an error: its policy, or its owner, has it so. */
+void sink_detach(struct sluice_fanout *fanout, struct fanout_sink *sink, const char *reason);
+/* What it has been given and has not delivered. */
+uint64_t sink_lag(const struct fanout_sink *sink);
+/* Whether its backlog is empty, with all that is on the way. */
+bool sink_is_drained(struct fanout_sink *sink);
+/* The source has ended and the queue is empty: it, or its drainer, is to end. */
+void sink_finish(struct fanout_sink *sink);
+bool sink_takes_references(const struct fanout_sink *sink);
+void sink_free(struct sluice_fanout *fanout, struct fanout_sink *sink);
+
+/* ---- fanout_policy.c ---- */
+
+/* Before a round of `want` bytes at most: asks each sink that is at its bound for its policy.
+ * Returns false if one waits. */
+bool policy_admits(struct sluice_fanout *fanout, uint64_t want);
+/* [start, end) of the buffer, or a pipe's content, to the file behind the queue. The pipe is empty
+ * afterwards, whatever happens. */
+void spill_memory(struct sluice_fanout *fanout, struct fanout_sink *sink, const char *bytes,
+                  size_t length);
+void spill_pipe(struct sluice_fanout *fanout, struct fanout_sink *sink, struct pipe *pipe);
+/* The next part of the file, into the sink's empty queue. Whether there was one. */
+bool spill_refill(struct sluice_fanout *fanout, struct fanout_sink *sink);
+
+/* ---- fanout_round.c ---- */
+
+/* Takes a round, `most` bytes at most, and hands it out. Bytes taken; 0: the source is blocked, or
+ * has ended; a negative errno, with the fan-out's error filled in. */
+ssize_t round_take(struct sluice_fanout *fanout, uint64_t most);
+/* Most bytes of a round. */
+uint64_t round_size(const struct sluice_fanout *fanout);
+void fanout_fell_back(struct sluice_fanout *fanout, enum sluice_side side, const char *call,
+                      int error, const char *reason);
+
+/* ---- fanout_drainer.c ---- */
+
+/* A thread that empties a pipe into the descriptor of `endpoint`, a private copy of it. `ret_feed` is
+ * the end of that pipe to write to: O_NONBLOCK, the caller's, closed to end it. 0 or a negative errno. */
+int drainer_start(const struct sluice_endpoint *endpoint, uint32_t pipe_size, struct drainer **ret,
+                  int *ret_feed);
+/* Readable once it is over. */
+int drainer_event(const struct drainer *drainer);
+bool drainer_is_over(const struct drainer *drainer);
+/* Bytes that the descriptor took; how many of these were spliced; what ended it, 0: nothing. */
+uint64_t drainer_delivered(const struct drainer *drainer);
+uint64_t drainer_spliced(const struct drainer *drainer);
+int drainer_error(const struct drainer *drainer, const char **ret_operation);
+/* It is not to deliver what it still holds. */
+void drainer_stop(struct drainer *drainer);
+/* Lets it go: it ends by itself as soon as its descriptor lets it. */
+void drainer_release(struct drainer *drainer);
+
+#endif
