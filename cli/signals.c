@@ -11,9 +11,9 @@ enum { AGAIN_MILLISECONDS = 20 };
 static sluice_cancel *cancel;
 static volatile sig_atomic_t caught, line_wanted;
 static bool sigpipe_ignored;
-static unsigned tick;
+static int tick;
 
-static void set_timer(unsigned milliseconds)
+static void set_timer(int milliseconds)
 {
     const struct timeval interval = {.tv_sec = milliseconds / 1000,
                                      .tv_usec = milliseconds % 1000 * 1000};
@@ -64,7 +64,7 @@ void signals_set_cancel(sluice_cancel *object)
         sluice_cancel_fire(cancel);
 }
 
-void signals_tick(unsigned milliseconds)
+void signals_tick(int milliseconds)
 {
     if (tick != milliseconds)
         set_timer(milliseconds);

@@ -19,7 +19,7 @@ void signals_install(void);
 void signals_set_cancel(sluice_cancel *cancel);
 
 /* Interrupts waiting calls so many times a second, 0: never. */
-void signals_tick(unsigned milliseconds);
+void signals_tick(int milliseconds);
 
 /* The deadly signal that came, 0: none. */
 int signals_caught(void);

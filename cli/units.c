@@ -58,8 +58,7 @@ static uint64_t time_unit(const char *suffix)
 struct number {
     uint64_t whole;
     bool too_large;
-    bool has_fraction;
-    uint64_t numerator, denominator;
+    const char *fraction; /* its digits after the point; NULL: there is no point */
 };
 
 static bool is_digit(char c)
@@ -70,7 +69,7 @@ static bool is_digit(char c)
 /* Reads the number and returns where it ends, or NULL if there is none. */
 static const char *read_number(const char *text, struct number *ret)
 {
-    *ret = (struct number){.denominator = 1};
+    *ret = (struct number){0};
     if (!is_digit(*text))
         return NULL;
     for (; is_digit(*text); text++)
@@ -80,15 +79,21 @@ static const char *read_number(const char *text, struct number *ret)
         return text;
     if (!is_digit(*++text))
         return NULL;
-    ret->has_fraction = true;
-    for (; is_digit(*text); text++) {
-        /* Further digits cannot matter: no unit is worth more than 10^18. */
-        if (ret->denominator >= 1000000000000000000ULL)
-            continue;
-        ret->numerator = ret->numerator * 10 + (unsigned)(*text - '0');
-        ret->denominator *= 10;
-    }
+    ret->fraction = text;
+    while (is_digit(*text))
+        text++;
     return text;
+}
+
+/* What the digits after the point are of a unit, in whole bytes: from the last digit on, since a
+ * product of all of them would not fit. */
+static uint64_t fraction_of(uint64_t worth, const char *digits, const char *end)
+{
+    uint64_t part = 0;
+
+    while (end-- > digits)
+        part = (part + (unsigned)(*end - '0') * worth) / 10;
+    return part;
 }
 
 static int parse(const char *text, uint64_t (*unit)(const char *), uint64_t *ret)
@@ -98,11 +103,11 @@ static int parse(const char *text, uint64_t (*unit)(const char *), uint64_t *ret
 
     text = read_number(text, &number);
     const uint64_t worth = text ? unit(text) : 0;
-    if (worth == 0 || (number.has_fraction && worth == 1))
+    if (worth == 0 || (number.fraction && worth == 1))
         return -EINVAL;
-    const unsigned __int128 part = (unsigned __int128)number.numerator * worth / number.denominator;
+    const uint64_t part = number.fraction ? fraction_of(worth, number.fraction, text) : 0;
     if (number.too_large || __builtin_mul_overflow(number.whole, worth, &value) ||
-        __builtin_add_overflow(value, (uint64_t)part, &value))
+        __builtin_add_overflow(value, part, &value))
         return -ERANGE;
     *ret = value;
     return 0;

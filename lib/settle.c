@@ -321,14 +321,65 @@ static int moved(struct sluice_transfer *transfer, const struct move *move)
     return transfer_report(transfer);
 }
 
+/* EAGAIN: whose? Where one call touches both ends, they are asked. */
+static void settle_eagain(struct sluice_transfer *transfer, enum call call)
+{
+    struct side *in = &transfer->in, *out = &transfer->out;
+    enum sluice_side side;
+
+    const bool source_was = in->blocked, sink_was = out->blocked;
+
+    transfer_row(transfer, call)->eagain++;
+    if (!error_side(call, -EAGAIN, &side)) {
+        const bool asks_source = !(in->endpoint->medium & MEDIA_ALWAYS_READY);
+        const bool asks_sink = !(out->endpoint->medium & MEDIA_ALWAYS_READY);
+        /* If both are ready by now, the call is made again. */
+        if (asks_source && asks_sink) {
+            side_poll(in, &transfer->ledger.polls);
+            side_poll(out, &transfer->ledger.polls);
+        } else {
+            in->blocked = asks_source;
+            out->blocked = asks_sink;
+        }
+    } else if (side == SLUICE_SIDE_SOURCE) {
+        in->blocked = true;
+    } else {
+        out->blocked = true;
+    }
+    transfer->ledger.source_eagain += in->blocked && !source_was;
+    transfer->ledger.sink_eagain += out->blocked && !sink_was;
+}
+
+static const char no_end[] = "it said end where there was none";
+
+/* splice(2) says so before TCP's urgent data, which only recv passes by (bytes-after-urgent-data-
+ * are-not-lost). */
+static int doubt_end_of_stream(struct sluice_transfer *transfer, enum call call)
+{
+    char byte;
+    const ssize_t value = sys_recv(transfer->in.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+    if (value == 0)
+        transfer->ended = true;
+    if (value == 0 || value == -EINTR)
+        return 0;
+    if (value > 0)
+        return transfer_fall_back(transfer, call, 0, no_end);
+    if (value != -EAGAIN)
+        return fail_call(transfer, CALL_READ, (int)value, NULL);
+    settle_eagain(transfer, call); /* nothing has come after it yet */
+    return 0;
+}
+
 /* A call inside the kernel said "end" (0). Such calls say so too where there is none: on procfs,
  * on files whose size is wrong. So a byte is asked for, and not taken. */
 static int doubt_end(struct sluice_transfer *transfer, enum call call)
 {
-    static const char no_end[] = "it said end where there was none";
     struct side *in = &transfer->in;
     char byte;
 
+    if (in->endpoint->kind == SLUICE_KIND_STREAM)
+        return doubt_end_of_stream(transfer, call);
     if (!(in->endpoint->medium & MEDIA_SEEKABLE)) {
         transfer->ended = true;
         return 0;
@@ -364,35 +415,6 @@ static int settle_zero(struct sluice_transfer *transfer, const struct move *move
         return doubt_end(transfer, move->call);
     transfer->ended = true;
     return 0;
-}
-
-/* EAGAIN: whose? Where one call touches both ends, they are asked. */
-static void settle_eagain(struct sluice_transfer *transfer, enum call call)
-{
-    struct side *in = &transfer->in, *out = &transfer->out;
-    enum sluice_side side;
-
-    const bool source_was = in->blocked, sink_was = out->blocked;
-
-    transfer_row(transfer, call)->eagain++;
-    if (!error_side(call, -EAGAIN, &side)) {
-        const bool asks_source = !(in->endpoint->medium & MEDIA_ALWAYS_READY);
-        const bool asks_sink = !(out->endpoint->medium & MEDIA_ALWAYS_READY);
-        /* If both are ready by now, the call is made again. */
-        if (asks_source && asks_sink) {
-            side_poll(in, &transfer->ledger.polls);
-            side_poll(out, &transfer->ledger.polls);
-        } else {
-            in->blocked = asks_source;
-            out->blocked = asks_sink;
-        }
-    } else if (side == SLUICE_SIDE_SOURCE) {
-        in->blocked = true;
-    } else {
-        out->blocked = true;
-    }
-    transfer->ledger.source_eagain += in->blocked && !source_was;
-    transfer->ledger.sink_eagain += out->blocked && !sink_was;
 }
 
 int transfer_settle(struct sluice_transfer *transfer, const struct move *move)

@@ -175,7 +175,7 @@ struct move memory_drain(struct sluice_transfer *transfer)
     if (messages)
         length = message_length(transfer, length);
     else if (length > transfer->allowance)
-        length = transfer->allowance;
+        length = (size_t)transfer->allowance;
     if (transfer->holes.made && length > 0 &&
         holes_zeros(transfer, buffer->bytes + buffer->start, &length))
         return drained(buffer, (struct move){.call = CALL_ZEROS, .value = (ssize_t)length});
@@ -196,7 +196,7 @@ struct move memory_read_back(struct sluice_transfer *transfer)
         return (struct move){.call = CALL_BUFFER, .value = error};
     size_t length = buffer->capacity;
     if (length > transfer->pipe->parked)
-        length = transfer->pipe->parked;
+        length = (size_t)transfer->pipe->parked;
     const ssize_t value = sys_read(transfer->pipe->read_end, buffer->bytes, length);
     if (value > 0) {
         transfer->pipe->parked -= (uint64_t)value;

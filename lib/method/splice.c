@@ -62,14 +62,14 @@ static struct move splice_fill(struct sluice_transfer *transfer, size_t want)
 static struct move splice_drain(struct sluice_transfer *transfer)
 {
     struct side *out = &transfer->out;
-    size_t length = transfer->pipe->parked;
+    uint64_t length = transfer->pipe->parked;
 
     if (length > transfer->allowance)
         length = transfer->allowance;
     if (!transfer->may_wait && length > side_bound(out))
         length = side_bound(out);
     const ssize_t value = sys_splice(transfer->pipe->read_end, NULL, out->fd, side_offset(out),
-                                     length, flags_for(transfer));
+                                     (size_t)length, flags_for(transfer));
     if (value > 0)
         transfer->pipe->parked -= (uint64_t)value;
     return (struct move){.call = CALL_SPLICE_OUT, .value = value};

@@ -172,7 +172,7 @@ static ssize_t move_receive_zerocopy(struct scene *scene, size_t offset, size_t 
     ssize_t value = 0;
     if (error == 0 && receive.length > 0) {
         memcpy(scene->memory + offset, window, receive.length);
-        value = receive.length;
+        value = (ssize_t)receive.length;
     }
     if (error == 0 && value == 0 && receive.recv_skip_hint > 0)
         value = sys_recv(scene->in, scene->memory + offset, length, 0);

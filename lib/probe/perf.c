@@ -44,7 +44,7 @@ int perf_open(struct perf_event *event, struct perf_event_attr *attributes, unsi
 void perf_close(struct perf_event *event)
 {
     if (event->page)
-        sys_munmap(event->page, event->page->data_offset + event->page->data_size);
+        sys_munmap(event->page, (size_t)(event->page->data_offset + event->page->data_size));
     if (event->fd >= 0)
         sys_close(event->fd);
     *event = (struct perf_event){.fd = -1};
