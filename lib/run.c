@@ -190,7 +190,8 @@ static bool ready_soon(struct sluice_transfer *transfer, struct pollfd *fds, nfd
     return false;
 }
 
-/* Waits for what `wait` says. An interruption is no error: the caller looks around and comes back. */
+/* Waits for what `wait` says. Where an end says that it is ready, and is not when it is called, again
+ * and again (POLLERR for notifications that are not ours to fetch), it is not asked at once for ever. An interruption is no error: the caller looks around and comes back. */
 static int wait_now(struct sluice_transfer *transfer, const struct sluice_wait *wait)
 {
     const struct sluice_cancel *cancel = transfer->options.cancel;
@@ -210,17 +211,19 @@ static int wait_now(struct sluice_transfer *transfer, const struct sluice_wait *
         left.tv_sec = (time_t)(nanoseconds / 1000000000U);
         left.tv_nsec = (long)(nanoseconds % 1000000000U);
     }
-    if (ready_soon(transfer, fds, count))
+    if (transfer->fruitless >= TRANSFER_FRUITLESS)
+        sys_sleep_until(sys_now() + TRANSFER_NAP);
+    else if (ready_soon(transfer, fds, count)) {
+        transfer->fruitless++;
         return 0;
+    }
     transfer->ledger.polls++;
     const int ready = sys_poll(fds, count, wait->mask & SLUICE_WAIT_TIMER ? &left : NULL);
     if (ready == -EINTR)
         return transfer_report(transfer);
     if (ready < 0)
         return transfer_stop(transfer, SLUICE_SIDE_SETUP, "poll", ready, NULL);
-    /* Notifications that are not ours to fetch: not to ask again at once, for ever. */
-    if (ready > 0 && fds[0].revents == POLLERR && wait->source_fd >= 0)
-        sys_sleep_until(sys_now() + 10000000);
+    transfer->fruitless += ready > 0;
     return 0;
 }
 

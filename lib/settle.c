@@ -307,6 +307,7 @@ static int moved(struct sluice_transfer *transfer, const struct move *move)
     row->bytes += bytes;
     row->calls++;
     transfer->watched_hup = false;
+    transfer->fruitless = 0;
     if (transfer->options.idle_timeout)
         transfer->last_moved = sys_now();
     if (call & CALLS_TAKING) {
@@ -338,7 +339,7 @@ static void settle_eagain(struct sluice_transfer *transfer, enum call call)
             side_poll(in, &transfer->ledger.polls);
             side_poll(out, &transfer->ledger.polls);
         } else {
-            in->blocked = asks_source;
+            in->blocked = !asks_sink;
             out->blocked = asks_sink;
         }
     } else if (side == SLUICE_SIDE_SOURCE) {
@@ -346,6 +347,9 @@ static void settle_eagain(struct sluice_transfer *transfer, enum call call)
     } else {
         out->blocked = true;
     }
+    const int blocked = (in->blocked ? (int)in->endpoint->medium : 0) |
+                        (out->blocked ? (int)out->endpoint->medium : 0);
+    transfer->fruitless += (blocked & MEDIA_ALWAYS_READY) != 0;
     transfer->ledger.source_eagain += in->blocked && !source_was;
     transfer->ledger.sink_eagain += out->blocked && !sink_was;
 }

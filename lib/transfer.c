@@ -151,6 +151,19 @@ static int sink_has_left(struct sluice_transfer *transfer)
     return poll.revents & POLLHUP ? -EPIPE : 0;
 }
 
+/* A file that says EAGAIN again and again (its file system is a process) is asked again after a while:
+ * to poll(2) it is always ready. Returns whether the side can be waited for. */
+static bool wait_by_poll(const struct sluice_transfer *transfer, const struct side *side,
+                         uint64_t *deadline)
+{
+    if (!(side->endpoint->medium & MEDIA_ALWAYS_READY) || transfer->fruitless < TRANSFER_FRUITLESS)
+        return true;
+    const uint64_t soon = sys_now() + TRANSFER_NAP;
+    if (!*deadline || soon < *deadline)
+        *deadline = soon;
+    return false;
+}
+
 /* Fills in what is waited for; or finds that there is nothing more to wait for. */
 static int wait_for(struct sluice_transfer *transfer, uint64_t deadline, struct sluice_wait *ret)
 {
@@ -165,12 +178,12 @@ static int wait_for(struct sluice_transfer *transfer, uint64_t deadline, struct 
         return transfer_stop(transfer, SLUICE_SIDE_SINK, "poll", left, "its reader has left");
     const bool hup = may_hup && !transfer->never_hup;
     transfer->watched_hup = hup;
-    if (source) {
+    if (source && wait_by_poll(transfer, in, &wait.deadline)) {
         wait.mask |= SLUICE_WAIT_SOURCE_IN;
         wait.source_fd = in->fd;
         wait.source_events = POLLIN;
     }
-    if (out->blocked) {
+    if (out->blocked && wait_by_poll(transfer, out, &wait.deadline)) {
         wait.mask |= SLUICE_WAIT_SINK_OUT;
         wait.sink_fd = out->fd;
         wait.sink_events = POLLOUT;

@@ -18,6 +18,10 @@
 #include "rate.h"
 #include "side.h"
 
+/* After so many waits in vain, an end that says it is ready and is not is asked again after so many
+ * nanoseconds only. */
+enum { TRANSFER_FRUITLESS = 8, TRANSFER_NAP = 10000000 };
+
 enum state { STATE_RUNNING = 0, STATE_DONE, STATE_FAILED };
 
 /* Bytes in memory: [start, end) of a page-aligned block. */
@@ -58,7 +62,8 @@ struct sluice_transfer {
     bool held_back;   /* the last wait was for the rate limit */
     bool never_hup;   /* the sink has notifications for somebody: its POLLERR says nothing */
     bool watched_hup; /* the last wait watched the sink's hang-up, and nothing has moved since */
-    bool truncated;   /* mmap-write saw the source end inside what it had written */
+    unsigned fruitless; /* times an end was called ready and was not, since bytes last moved */
+    bool truncated;     /* mmap-write saw the source end inside what it had written */
     enum state state;
 
     struct rate rate;
