@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/random.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "descriptor.h"
@@ -118,7 +120,7 @@ static int open_partial(struct sink_file *sink, const char **operation)
     if (!S_ISREG(status.st_mode))
         return -ENOTSUP;
     if (status.st_uid != geteuid() && !owns_directory(sink, status.st_uid))
-        return -EPERM; /* whose it is could change the sink when it is whole */
+        return -EPERM;                    /* whose it is could change the sink when it is whole */
     *operation = "lock what was kept of"; /* another run goes on with it */
     if (flock(sink->fd, LOCK_EX | LOCK_NB) < 0)
         return -errno;
@@ -264,6 +266,23 @@ static int link_unnamed(int fd, const char *path)
     return linkat(fd, "", AT_FDCWD, path, AT_EMPTY_PATH) < 0 ? -errno : 0;
 }
 
+/* Letters for the X at the end of a template. A name that is taken is no harm: another is tried. */
+static void fill_in_name(char *template)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz012345";
+    unsigned char bytes[6] = {0};
+    char *at = template + strlen(template) - sizeof bytes;
+
+    if (getrandom(bytes, sizeof bytes, GRND_NONBLOCK) < 0) {
+        struct timespec now;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        memcpy(bytes, &now.tv_nsec,
+               sizeof now.tv_nsec < sizeof bytes ? sizeof now.tv_nsec : sizeof bytes);
+    }
+    for (size_t i = 0; i < sizeof bytes; i++)
+        at[i] = letters[bytes[i] % (sizeof letters - 1)];
+}
+
 /* An unnamed file cannot take a name that is taken: it gets one beside it, and is renamed. */
 static int link_beside(struct sink_file *sink)
 {
@@ -274,11 +293,7 @@ static int link_beside(struct sink_file *sink)
         sink->temporary = temporary_name(sink->path);
         if (!sink->temporary)
             return -ENOMEM;
-        const int fd = mkstemp(sink->temporary); /* to find a name that is free */
-        if (fd < 0)
-            return -errno;
-        close(fd);
-        unlink(sink->temporary);
+        fill_in_name(sink->temporary);
         error = link_unnamed(sink->fd, sink->temporary);
     }
     return error;
