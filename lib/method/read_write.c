@@ -14,8 +14,9 @@
 
 enum {
     BUFFER_SIZE = 256 << 10,
-    /* Longer than any datagram: UNIX ones are bound by twice wmem_max (212,992 by default). */
-    MESSAGE_SIZE = 512 << 10,
+    /* Longer than any datagram: the kernel has those of UNIX sockets in one piece of memory, 4 MiB at
+     * most, and 64 KiB of pages. What no datagram has filled costs nothing. */
+    MESSAGE_SIZE = 5 << 20,
     ALIGNMENT = 4096,
 };
 
