@@ -11,6 +11,7 @@ for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
     directory = scratch()
     path = file_with(data, f"{directory}/in")
     running = start("copy", "--json", "--rate", "1M", path, f"{directory}/out")
+    catches(running)
     time.sleep(0.2)
     running.signal(number)
     result = running.finish(5).expect(status).says(r"^sluice:.*delivered")
@@ -20,6 +21,7 @@ for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
     # An existing file: it keeps what was delivered, and is shortened to it.
     out = file_with(b"\xa5" * len(data) * 2, f"{directory}/out")
     running = start("copy", "--json", "--rate", "1M", path, out)
+    catches(running)
     time.sleep(0.2)
     running.signal(number)
     ledger = running.finish(5).expect(status).ledger()
@@ -44,6 +46,7 @@ for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
             running = start("copy", "--json", "--salvage", saved, *extra, *extra_rate, "-", target,
                             **options)
             feeder = Feeder(write_end, data)
+            catches(running)
             time.sleep(0.25)
             running.signal(number)
             result = running.finish(5).expect(status).says(r"delivered")

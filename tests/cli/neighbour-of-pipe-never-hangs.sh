@@ -58,13 +58,11 @@ for method in ("auto", "splice", "read-write"):
                             "-" if options else f"fd:{write_end}",
                             pass_fds=[ours, write_end], **options)
             os.close(ours)
-            time.sleep(0.03)
-            if not running.running():  # a method that was named may not serve the pair
+            if not settles(running):  # a method that was named may not serve the pair
                 running.finish().expect(*((1, 3) if method == "splice" else (0,)))
                 os.close(read_end)
                 os.close(write_end)
                 continue
-            settle(running)
             fine = neighbour_leaves(read_end, "reader", what)
             fine = fine and neighbour_leaves(write_end, "writer", what)
             if not fine:  # nor could we touch the pipe now
@@ -97,11 +95,9 @@ for method in ("auto", "splice", "read-write"):
         running = start("copy", *extra, "-", f"fd:{fd_of(writing)}", stdin=read_end,
                         pass_fds=[fd_of(writing)])
         feeder = Feeder(os.dup(write_end), bytes(8 * MIB))
-        time.sleep(0.05)
-        if not running.running():
+        if not settles(running):
             running.finish().expect(*((1, 3) if method == "splice" else (0,)))
             continue
-        settle(running)
         if not (neighbour_leaves(write_end, "writer", what) and
                 neighbour_leaves(read_end, "reader", what)):
             release(running, reading, writing, read_end, write_end)

@@ -5,9 +5,19 @@
 . "${SOURCE_ROOT:?}/tests/helpers/scenario.sh"
 
 scenario <<'PY'
-SIZE, CUT, RATE = 8 * MIB, 3 * MIB + 777, "2M"
+SIZE, CUT, RATE = 8 * MIB, 3 * MIB + 777, "1M"
 data = random_bytes(SIZE)
 cases = []
+
+
+def cut(*older):
+    """Once they have begun, and long before they are there."""
+    for running, _, _, path, _, _ in older:
+        catches(running)
+        time.sleep(max(0, running.began + 0.3 - time.monotonic()))
+        os.truncate(path, CUT)
+
+
 for name, place in file_systems().items():
     if name not in ("ext4", "tmpfs", "here") and not ALL:
         continue
@@ -21,9 +31,8 @@ for name, place in file_systems().items():
             running = start("copy", "--json", "--rate", RATE, *extra, path, out)
             cases.append((running, f"{name}, {method}, sink {before}", directory, path, out,
                           before))
-time.sleep(0.1)
-for _, _, _, path, _, _ in cases:
-    os.truncate(path, CUT)
+            cut(*cases[-4:-3])
+cut(*cases[-3:])
 for running, what, directory, path, out, before in cases:
     result = running.finish()
     result.refused(1, re.escape(path), r"\b%d\b" % CUT)

@@ -147,6 +147,13 @@ static void calls_that_copy_are_seen_to(void **state)
         assert_true(count_of(honest, rows[i].call, SLUICE_VERDICT_REFERENCE) > 0);
         stand_in = rows[i].stand_in;
         sluice_probe *lied_to = probe_all(SLUICE_PROBE_QUICK);
+        /* A neighbour on the machine may leave it unsure for once; never sure of what is false. */
+        for (int again = 0;
+             again < 4 && count_of(lied_to, rows[i].call, SLUICE_VERDICT_COPIED) == 0; again++) {
+            assert_int_equal(count_of(lied_to, rows[i].call, SLUICE_VERDICT_REFERENCE), 0);
+            sluice_probe_free(lied_to);
+            lied_to = probe_all(SLUICE_PROBE_QUICK);
+        }
         stand_in = (struct stand_ins){0};
         assert_int_equal(sluice_probe_controls(lied_to, NULL, NULL), 1);
         assert_int_equal(count_of(lied_to, rows[i].call, SLUICE_VERDICT_REFERENCE), 0);

@@ -2,6 +2,7 @@
 """What the kernel says of a process, for the scenarios of the command."""
 import os
 import re
+import signal
 import time
 
 from verdicts import check, wait_for
@@ -35,16 +36,33 @@ def switches_of(pid):
                for key in ("voluntary_ctxt_switches", "nonvoluntary_ctxt_switches"))
 
 
-def settle(*commands, seconds=5):
+def catches(*commands, seconds=20):
+    """Waits until the commands catch SIGTERM: from then on they can be interrupted in their work."""
+    def caught(each):
+        return not each.running() or \
+            int(status_of(each.pid, "SigCgt") or "0", 16) >> (signal.SIGTERM - 1) & 1
+    wait_for(lambda: all(map(caught, commands)), "these to catch SIGTERM: "
+             + ", ".join(map(str, commands)), seconds)
+
+
+def _asleep(commands):
+    before = [switches_of(each.pid) for each in commands]
+    time.sleep(0.05)
+    return all(state_of(each.pid) == "S" for each in commands) and \
+        before == [switches_of(each.pid) for each in commands]
+
+
+def settle(*commands, seconds=20):
     """Waits until the commands sleep and stay asleep."""
-    def asleep():
-        before = [switches_of(each.pid) for each in commands]
-        time.sleep(0.05)
-        return all(state_of(each.pid) == "S" for each in commands) and \
-            before == [switches_of(each.pid) for each in commands]
     names = ", ".join(str(each) for each in commands)
     states = "".join(state_of(each.pid) for each in commands)
-    wait_for(asleep, f"these to sleep (now {states}): {names}", seconds)
+    wait_for(lambda: _asleep(commands), f"these to sleep (now {states}): {names}", seconds)
+
+
+def settles(command, seconds=20):
+    """Waits until the command sleeps and stays asleep, or has ended: whether it sleeps."""
+    wait_for(lambda: not command.running() or _asleep([command]), f"{command} to sleep", seconds)
+    return command.running()
 
 
 def idle_cost_nothing(commands, seconds=0.5):
