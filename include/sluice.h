@@ -388,7 +388,7 @@ SLUICE_PUBLIC int sluice_transfer_new(sluice_context *context, sluice_endpoint *
 enum sluice_wait_mask {
     SLUICE_WAIT_SOURCE_IN = 1 << 0, /* the source said EAGAIN: wait until it is readable */
     SLUICE_WAIT_SINK_OUT = 1 << 1,  /* the sink said EAGAIN: wait until it is writable */
-    SLUICE_WAIT_SINK_HUP = 1 << 2,  /* while waiting for the source: the sink's reader may leave */
+    SLUICE_WAIT_SINK_HUP = 1 << 2,  /* while the sink is not waited for: its reader may leave */
     SLUICE_WAIT_TIMER = 1 << 3,     /* `deadline` is set */
 };
 

@@ -169,7 +169,7 @@ static int wait_for(struct sluice_transfer *transfer, uint64_t deadline, struct 
 {
     struct side *in = &transfer->in, *out = &transfer->out;
     const bool source = in->blocked && left_to_take(transfer) > 0;
-    const bool may_hup = !transfer->never_hup && source && !out->blocked &&
+    const bool may_hup = !transfer->never_hup && (source || transfer->held_back) && !out->blocked &&
                          (out->endpoint->medium & (MEDIUM_PIPE | MEDIA_SOCKETS));
     struct sluice_wait wait = {.source_fd = -1, .sink_fd = -1, .deadline = deadline};
 

@@ -46,6 +46,17 @@ for kind in ("pipe", "tcp", "unix"):
             if source == "file":
                 equal(ledger["lost"], 0, f"lost from a file that can be read again, {what}")
 
+# Also while nothing is to be sent yet, by the rate limit.
+for kind in ("pipe", "tcp", "unix"):
+    ours, theirs = leaves_at_once(kind)
+    running = start("copy", "-L", "1", path, f"fd:{fd_of(theirs)}", pass_fds=[fd_of(theirs)])
+    close(theirs)
+    settle(running)
+    if kind == "tcp":
+        reset(ours)
+    close(ours)
+    running.finish(5).refused(1, r"broken pipe|reset by peer|reader has left", r"delivered")
+
 # A FIFO by its name.
 directory = scratch()
 fifo = os.path.join(directory, "fifo")
