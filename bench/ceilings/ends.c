@@ -88,6 +88,16 @@ static struct sockaddr_un unix_address(const char *path)
     return address;
 }
 
+/* The sender of a UNIX socket is woken when a quarter of his bound is left: less than one piece, as it
+ * is born (208 KiB). The kernel cuts this to wmem_max, and doubles it. */
+static int widen(int fd)
+{
+    const int bytes = 1 << 20;
+    if (setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes)) < 0)
+        fail("SO_SNDBUF");
+    return fd;
+}
+
 static int new_socket(int family)
 {
     int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -156,11 +166,11 @@ static int open_socket(const char *name)
     }
     if ((rest = after(name, "unix:"))) {
         struct sockaddr_un address = unix_address(rest);
-        return connect_to(AF_UNIX, &address, sizeof(address));
+        return widen(connect_to(AF_UNIX, &address, sizeof(address)));
     }
     if ((rest = after(name, "unix-listen:"))) {
         struct sockaddr_un address = unix_address(rest);
-        return accept_one(AF_UNIX, &address, sizeof(address));
+        return widen(accept_one(AF_UNIX, &address, sizeof(address)));
     }
     return -1;
 }
