@@ -307,10 +307,20 @@ struct sluice_options {
                                     dropped behind the cursor, dirty ones once they are written */
 };
 
+#ifdef __cplusplus
+static inline struct sluice_options sluice_options_init(void)
+{
+    struct sluice_options options = {};
+    options.size = sizeof options;
+    return options;
+}
+#define SLUICE_OPTIONS_INIT sluice_options_init()
+#else
 #define SLUICE_OPTIONS_INIT                                                                        \
     {                                                                                              \
         .size = sizeof(struct sluice_options)                                                      \
     }
+#endif
 
 /* ---- plans ----------------------------------------------------------------------------------- */
 
