@@ -304,6 +304,11 @@ static bool sink_device_appends(const struct pair *pair)
     return (pair->sink->flags & O_APPEND) != 0;
 }
 
+static bool same_end(const struct pair *pair)
+{
+    return endpoint_same(pair->source, pair->sink);
+}
+
 static bool sink_offset_given(const struct pair *pair)
 {
     return (pair->options->flags & SLUICE_SINK_OFFSET) != 0;
@@ -326,6 +331,7 @@ static const struct rule {
     {METHOD(DIRECT), MEDIA_ALL, MEDIA_ALL, NULL, "not in this version"},
     {METHODS_ALL, MEDIUM_OTHER, MEDIA_ALL, NULL, "source is nothing that bytes come from"},
     {METHODS_ALL, MEDIA_ALL, MEDIUM_OTHER, NULL, "sink is nothing that bytes go to"},
+    {METHODS_ALL, MEDIA_ALL, MEDIA_ALL, same_end, "source and sink are the same"},
 
     {METHODS_SHARING, ~MEDIA_SEEKABLE, MEDIA_ALL, NULL, "source is not a file"},
     {METHODS_SHARING, MEDIA_ALL, ~MEDIA_SEEKABLE, NULL, "sink is not a file"},

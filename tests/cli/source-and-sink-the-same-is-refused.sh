@@ -38,6 +38,12 @@ result = copy("-", f"fd:{write_end}", stdin=read_end, pass_fds=[write_end], seco
 result.refused(1, r"same")
 equal(os.read(read_end, 100), b"12345", "the pipe after a refusal")
 
+# And a plan says so.
+for other in ("file", "hard", "soft"):
+    result = sluice("explain", path, f"{directory}/{other}")
+    result.expect(1)
+    matches(result.out.decode(), "source and sink are the same", f"explain with {other}")
+
 # Two files of one name in different directories, and one device twice, are fine.
 os.mkdir(f"{directory}/hard.d")
 copy(path, f"{directory}/hard.d/file").expect(0)
