@@ -141,6 +141,16 @@ static const char *on_snapshot(struct copy_options *options, const char *argumen
     return NULL;
 }
 
+static const char *on_readahead(struct copy_options *options, const char *argument)
+{
+    const bool never = strcmp(argument, "never") == 0;
+    if (never)
+        options->library.flags |= SLUICE_NO_READAHEAD;
+    else
+        options->library.flags &= ~(unsigned)SLUICE_NO_READAHEAD;
+    return never || strcmp(argument, "auto") == 0 ? NULL : "auto or never is wanted";
+}
+
 static const char *on_chunk(struct copy_options *options, const char *argument)
 {
     return parse_size32(argument, &options->library.chunk);
@@ -279,6 +289,8 @@ static const struct option_row {
      "holes: auto keeps them, always makes them of zeros, never writes them"},
     {"cache", 0, COPY, required_argument, "POLICY", on_cache,
      "keep, or drop: leave the page cache as it was found"},
+    {"readahead", 0, COPY, required_argument, "WHEN", on_readahead,
+     "ask for a cold source ahead of the cursor: auto, never"},
     {"snapshot", 0, BOTH, no_argument, NULL, on_snapshot,
      "bytes do not change once they are taken"},
     {"chunk", 0, BOTH, required_argument, "SIZE", on_chunk, "most bytes a call is asked to move"},

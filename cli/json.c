@@ -109,6 +109,8 @@ static void add_transfer(json_t *object, const struct report *report)
         json_object_set_new(more, "pipe",
                             json_pack("{sI sI}", "asked", integer(ledger.pipe_asked), "got",
                                       integer(ledger.pipe_got)));
+    if (ledger.read_ahead)
+        json_object_set_new(more, "read_ahead", json_integer(integer(ledger.read_ahead)));
     json_object_update(object, more);
     json_decref(more);
 }

@@ -72,6 +72,14 @@ static void print_pipe(const struct sluice_ledger *ledger, FILE *out)
                 units_format_bytes(ledger->pipe_got, got));
 }
 
+static void print_readahead(const struct sluice_ledger *ledger, FILE *out)
+{
+    char text[32];
+    if (ledger->read_ahead)
+        fprintf(out, "readahead     %s asked for ahead of the cursor\n",
+                units_format_bytes(ledger->read_ahead, text));
+}
+
 static const char *known_words(const struct report *report, unsigned rows, char text[static 64])
 {
     unsigned proven = 0;
@@ -113,6 +121,7 @@ void report_text(const struct report *report, FILE *out)
     fprintf(out, "scheduler     %ld voluntary, %ld involuntary switches\n",
             after->ru_nvcsw - before->ru_nvcsw, after->ru_nivcsw - before->ru_nivcsw);
     print_pipe(&ledger, out);
+    print_readahead(&ledger, out);
     print_fallbacks(report, ledger.fallbacks, out);
     fprintf(out, "lost          %" PRIu64 " bytes, parked %s, salvaged %" PRIu64 "\n",
             ledger.parked + report->unsaved,

@@ -3,7 +3,7 @@
 # Completion of sluice(1) in bash. It needs nothing but bash.
 
 _sluice_copy_options="--rate= --size= --offset= --length= --append --method= --require= --reflink=
-    --sparse= --snapshot --chunk= --pipe-size= --idle-timeout= --linger= --atomic --salvage= --checksum= --cache= --resume --sync --verify --progress --numeric
+    --sparse= --snapshot --chunk= --pipe-size= --idle-timeout= --linger= --atomic --salvage= --checksum= --cache= --readahead= --resume --sync --verify --progress --numeric
     --quiet --verbose --stats --json --help -L -s -p -n -q -v -h"
 _sluice_explain_options="--offset= --length= --append --method= --require= --reflink=
     --sparse= --snapshot --chunk= --pipe-size=
@@ -17,6 +17,7 @@ _sluice_argument() {
     --method) echo "auto reflink copy-range sendfile splice mmap-write read-write" ;;
     --require) echo "any no-user-copy zero-copy" ;;
     --cache) echo "keep drop" ;;
+    --readahead) echo "auto never" ;;
     --reflink | --sparse) echo "auto always never" ;;
     --checksum) echo "xxh3 sha256" ;;
     --atomic) echo "yes no" ;;

@@ -278,6 +278,8 @@ enum sluice_option_flags {
                                       legs that crossed user memory although they should not have */
     SLUICE_SNAPSHOT = 1 << 7,      /* bytes do not change once they are taken, whatever is done to the
                                      source then: no reference to its pages is handed on */
+    SLUICE_NO_READAHEAD = 1 << 8,  /* a cold source file is not asked for ahead of the cursor: what
+                                      the kernel reads ahead by itself is all */
 };
 
 struct sluice_options {
@@ -509,7 +511,9 @@ struct sluice_ledger {
     uint64_t copied; /* CPU copies, in bytes: divided by `delivered`, copies per byte */
     unsigned rows, fallbacks;
     enum sluice_method method; /* the one in use at the end */
-    uint64_t reserved[8];      /* room to grow inside struct sluice_result: zero */
+    uint64_t read_ahead;       /* bytes of the source that were asked for ahead of the cursor, since
+                                  they were not in the page cache */
+    uint64_t reserved[7];      /* room to grow inside struct sluice_result: zero */
 };
 
 SLUICE_PUBLIC void sluice_transfer_ledger(const sluice_transfer *transfer,

@@ -341,6 +341,7 @@ void sluice_transfer_ledger(const sluice_transfer *transfer, struct sluice_ledge
         .rows = ledger_rows(own),
         .fallbacks = own->fallbacks,
         .method = transfer->method->id,
+        .read_ahead = transfer->readahead.bytes,
     };
     SIZED_COPY(ret, ledger);
 }

@@ -65,6 +65,7 @@ int transfer_stop(struct sluice_transfer *transfer, enum sluice_side side, const
     }
     leave_method(transfer);
     untake_parked(transfer);
+    readahead_end(transfer);
     footprint_end(transfer);
     transfer->error = (struct sluice_error){
         .size = sizeof transfer->error,
@@ -94,6 +95,7 @@ int transfer_finish(struct sluice_transfer *transfer)
                              "the source ended before the length asked for");
     leave_method(transfer);
     transfer_return_pipe(transfer);
+    readahead_end(transfer);
     footprint_end(transfer);
     if (transfer->footprint.error < 0)
         return transfer_stop(transfer, SLUICE_SIDE_SINK, "sync_file_range",

@@ -98,6 +98,8 @@ static size_t next_want(struct sluice_transfer *transfer, uint64_t *deadline)
         want = transfer->allowance;
     if (transfer->holes.kept && want > holes_data(transfer))
         want = holes_data(transfer);
+    if (want > readahead_bound(&transfer->readahead))
+        want = readahead_bound(&transfer->readahead);
     if (transfer->rate.limit) {
         const uint64_t allowed = rate_allow(&transfer->rate, want, sys_now(), deadline);
         if (want > allowed)
@@ -291,6 +293,7 @@ int transfer_advance(struct sluice_transfer *transfer, uint64_t budget, struct s
                     return error;
                 continue;
             }
+            readahead_follow(transfer);
             const size_t want = next_want(transfer, &deadline);
             if (want == 0)
                 return wait_for(transfer, deadline, ret);

@@ -16,6 +16,7 @@
 #include "method/method.h"
 #include "plan.h"
 #include "rate.h"
+#include "readahead.h"
 #include "side.h"
 
 /* After so many waits in vain, an end that says it is ready and is not is asked again after so many
@@ -50,6 +51,7 @@ struct sluice_transfer {
     struct window window;
     struct holes holes;
     struct footprint footprint;
+    struct readahead readahead;
     uint64_t source_begin, sink_begin; /* with cache=drop */
 
     uint64_t taken, delivered;
