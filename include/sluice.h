@@ -877,6 +877,202 @@ SLUICE_PUBLIC void sluice_probe_free(sluice_probe *probe);
  */
 SLUICE_PUBLIC void sluice_context_use_probe(sluice_context *context, const sluice_probe *probe);
 
+/* ---- memory lent to the kernel --------------------------------------------------------------- */
+
+/*
+ * A *loan* is user memory that the kernel is given to send from, without copying it first. While
+ * the kernel, or whoever was given the pages next (another pipe, a socket's queue), may still read
+ * it, it must not change. When may it be written again? There is one answer:
+ *
+ *     sluice_loan_get() gives memory that may be written; from the first sluice_loan_send() on it
+ *     may not, until sluice_loan_returned() says 1.
+ *
+ * Who does not want to ask puts the loan back (sluice_loan_put) and gets another: memory that is
+ * provably back is given out again, what can never be proved to be back is replaced by fresh pages
+ * first. It is never overwritten.
+ *
+ * The way is chosen for each sink and each send, by what a probe has measured
+ * (sluice_context_use_probe) and by break-evens; no way is ever a reason for a send to fail.
+ */
+typedef struct sluice_loan_pool sluice_loan_pool;
+typedef struct sluice_loan_sink sluice_loan_sink;
+typedef struct sluice_loan sluice_loan;
+
+/* One way of sending from memory. */
+enum sluice_loan_way {
+    SLUICE_LOAN_AUTO = 0,
+    SLUICE_LOAN_VMSPLICE, /* vmsplice(2) into a pipe: by reference. Nobody ever tells that the pages
+                             are back: they are replaced, not written again */
+    SLUICE_LOAN_SENDFILE, /* sendfile(2) of a sealed memfd that holds what a constant loan holds: by
+                             reference, and nobody can change it, ever */
+    SLUICE_LOAN_SEND_ZC,  /* io_uring's zero-copy send: the kernel notifies when the pages are back */
+    SLUICE_LOAN_ZEROCOPY, /* send(2) with MSG_ZEROCOPY: likewise, by the socket's error queue */
+    SLUICE_LOAN_WRITE,    /* write(2) or send(2): copied, and back at once */
+    SLUICE_LOAN_WAY_COUNT,
+};
+
+/* The lower-case name of a way ("vmsplice", "send-zc"), or "?". The string is static. */
+SLUICE_PUBLIC const char *sluice_loan_way_name(enum sluice_loan_way way);
+
+struct sluice_loan_options {
+    size_t size;
+    uint32_t max_loans;   /* loans in existence at once, those that are lent included; 0: 64 */
+    uint64_t buffer_size; /* bytes of a loan, rounded up to whole pages; 0: 1 MiB. From 1 MiB on the
+                             memory is asked for in huge pages */
+};
+
+/*
+ * A pool of loans. It must not outlive the context, and is used by one thread at a time. No memory
+ * is taken until a loan is got.
+ *
+ * options: may be NULL. ret: free it with sluice_loan_pool_free().
+ * Returns 0; -EINVAL (fields that this library does not know; a size beyond 1 TiB); -ENOMEM.
+ */
+SLUICE_PUBLIC int sluice_loan_pool_new(sluice_context *context,
+                                       const struct sluice_loan_options *options,
+                                       sluice_loan_pool **ret);
+
+/* Frees the pool. Returns 0; or -EBUSY, and nothing is freed, while a loan is with the caller, a
+ * sink exists, or a notification is awaited. NULL is ignored. */
+SLUICE_PUBLIC int sluice_loan_pool_free(sluice_loan_pool *pool);
+
+/* Frees the pool with all its sinks and loans, whatever is outstanding. That is safe for the bytes:
+ * the kernel keeps the pages for as long as it needs them, and nobody writes to them any more.
+ * Returns the number of loans that were with the caller or lent. NULL is ignored. */
+SLUICE_PUBLIC unsigned sluice_loan_pool_abandon(sluice_loan_pool *pool);
+
+/*
+ * A descriptor that becomes readable when something may have come back: for poll(2) or an epoll of
+ * the caller's, level-triggered or edge-triggered. It is the pool's; do not read or close it, call
+ * sluice_loan_pool_reap() when it is readable.
+ * Returns the descriptor; what epoll_create1(2) and epoll_ctl(2) return: -EMFILE, -ENFILE, -ENOMEM,
+ * -ENOSPC.
+ */
+SLUICE_PUBLIC int sluice_loan_pool_fd(sluice_loan_pool *pool);
+
+/* Takes the notifications that are there, of all sinks, without waiting. Returns how many loans
+ * came back. (sluice_loan_get and sluice_loan_returned do it too.) */
+SLUICE_PUBLIC unsigned sluice_loan_pool_reap(sluice_loan_pool *pool);
+
+struct sluice_loan_stats {
+    size_t size;
+    uint32_t held;     /* loans with the caller now */
+    uint32_t lent;     /* of all loans, those that wait for notifications now */
+    uint32_t idle;     /* that can be got at once */
+    uint32_t spent;    /* put back, with pages that must be replaced first */
+    uint64_t sent;     /* zero-copy sends: each is to be answered by one notification */
+    uint64_t notified; /* answered */
+    uint64_t copied;   /* of these, the kernel said that it had copied after all */
+    uint64_t given_up; /* the sink was freed before the answer came: the pages were replaced */
+    uint64_t replaced; /* bytes of pages that were replaced */
+};
+
+/* What is outstanding, and what has become of everything else: sent = notified + given_up + what is
+ * awaited still. Returns 0, or -EINVAL if ret->size is 0. */
+SLUICE_PUBLIC int sluice_loan_pool_stats(const sluice_loan_pool *pool,
+                                         struct sluice_loan_stats *ret);
+
+enum sluice_loan_flags {
+    SLUICE_LOAN_CONSTANT = 1 << 0, /* filled once, then sent again and again, to any number of
+                                      sinks. From the first send on it is read-only memory, until
+                                      it is put back: writing to it is a SIGSEGV */
+};
+
+/*
+ * Gives a loan whose memory may be written. What is in it is not told.
+ *
+ * flags: enum sluice_loan_flags, or'ed. ret: give it back with sluice_loan_put().
+ * Returns 0; -EAGAIN (all `max_loans` are with the caller or lent: wait for the pool's descriptor);
+ * -ENOMEM; -EINVAL (unknown flags).
+ */
+SLUICE_PUBLIC int sluice_loan_get(sluice_loan_pool *pool, unsigned flags, sluice_loan **ret);
+
+/* The caller is done with it, lent or not: the pool gives its memory out again when that is safe.
+ * The handle is invalid afterwards. NULL is ignored. */
+SLUICE_PUBLIC void sluice_loan_put(sluice_loan *loan);
+
+/* The memory, aligned to a page, and its size in bytes. */
+SLUICE_PUBLIC void *sluice_loan_data(const sluice_loan *loan);
+SLUICE_PUBLIC uint64_t sluice_loan_size(const sluice_loan *loan);
+
+/* 1 if the memory may be written (again): it was never sent, was copied, or every notification has
+ * come. 0 if not: then wait for the pool's descriptor; or, where it went by a way that never tells
+ * (vmsplice), or the loan is a constant one, put it back and get another. Does not wait. */
+SLUICE_PUBLIC int sluice_loan_returned(sluice_loan *loan);
+
+enum sluice_loan_sink_flags {
+    SLUICE_LOAN_NO_SIGPIPE = 1 << 0, /* the caller ignores or blocks SIGPIPE in this thread: it need
+                                        not be blocked here, which saves two system calls a send */
+};
+
+struct sluice_loan_sink_options {
+    size_t size;
+    uint32_t flags;              /* enum sluice_loan_sink_flags, or'ed */
+    enum sluice_loan_way prefer; /* not AUTO: this way goes first, at every length and whatever is
+                                    expected of it, where sink and loan allow it at all. WRITE: no
+                                    other way is tried */
+};
+
+/*
+ * A sink that loans are sent to: any endpoint that can be written. To send to a fan-out, send to
+ * the pipe that is its source.
+ *
+ * endpoint: borrowed until sluice_loan_sink_free(). options: may be NULL. ret: the sink.
+ * Returns 0; -EBADF (not open for writing); -EINVAL (nothing can be written to it; unknown
+ * options); -ENOMEM.
+ *
+ * While the sink exists a socket may have SO_ZEROCOPY set and its error queue read here; not if its
+ * error queue is in use already (time stamps, IP_RECVERR, the caller's own zero-copy sends).
+ */
+SLUICE_PUBLIC int sluice_loan_sink_new(sluice_loan_pool *pool, sluice_endpoint *endpoint,
+                                       const struct sluice_loan_sink_options *options,
+                                       sluice_loan_sink **ret);
+
+/* Frees the sink; the endpoint and its descriptor stay the caller's. Notifications that have not
+ * come will not: what they stood for is never overwritten. Returns how many; NULL is ignored. */
+SLUICE_PUBLIC unsigned sluice_loan_sink_free(sluice_loan_sink *sink);
+
+/*
+ * Sends bytes of a loan, without waiting, by one call of the best way.
+ *
+ * offset, length: in the loan. A datagram sink takes them as one message, or refuses.
+ * Returns how many bytes the sink's kernel took, perhaps fewer than asked: the rest is the
+ * caller's to send. -EAGAIN: the sink takes none now, wait until it is writable. -EINVAL: not within
+ * the loan, or of another pool. -EPIPE (no SIGPIPE is raised) and what else write(2) and send(2)
+ * return is the sink's failure.
+ */
+SLUICE_PUBLIC ssize_t sluice_loan_send(sluice_loan *loan, sluice_loan_sink *sink, uint64_t offset,
+                                       uint64_t length);
+
+/*
+ * Sends all of them, waiting as needed, inside the sending call where that takes fewer calls.
+ *
+ * ret_sent: may be NULL; filled on error too: bytes that the sink's kernel took.
+ * Returns 0; -EINTR (a signal came: send the rest again, or not); else as sluice_loan_send().
+ */
+SLUICE_PUBLIC int sluice_loan_send_all(sluice_loan *loan, sluice_loan_sink *sink, uint64_t offset,
+                                       uint64_t length, uint64_t *ret_sent);
+
+/* A way of a sink: why it is taken or not, and what went by it. */
+struct sluice_loan_choice {
+    size_t size;
+    enum sluice_loan_way way;
+    const char *ruled_out; /* why it is not taken, or no longer: static; NULL if it is */
+    const char *why;       /* why it stands where it stands: static; NULL if ruled out */
+    int error;             /* negative errno with which the kernel refused it for good, else 0 */
+    enum sluice_class class_;
+    enum sluice_known known;
+    uint64_t least_constant; /* bytes of a send from which it is taken for constant loans, and for */
+    uint64_t least_fresh;    /* all others; UINT64_MAX: never */
+    uint64_t bytes, calls;   /* that went by it */
+    uint64_t refused; /* sends that it could not take just then (ENOBUFS, ENOMEM: too much is lent),
+                         and that went by the next one */
+};
+
+/* Way number `index`, in the order in which they are tried. Returns 0, or -ERANGE. */
+SLUICE_PUBLIC int sluice_loan_sink_choice(const sluice_loan_sink *sink, unsigned index,
+                                          struct sluice_loan_choice *ret);
+
 /* ---- all of it in one call ------------------------------------------------------------------- */
 
 struct sluice_result {

@@ -6,9 +6,11 @@
 #include <linux/fs.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
@@ -121,6 +123,23 @@ int sys_madvise(void *address, size_t length, int advice)
     return VALUE(madvise(address, length, advice));
 }
 
+int sys_mprotect(void *address, size_t length, int protection)
+{
+    return VALUE(mprotect(address, length, protection));
+}
+
+int sys_memfd_create(const char *name)
+{
+    return VALUE(memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
+}
+
+uint64_t sys_minor_faults(void)
+{
+    struct rusage usage = {0};
+    getrusage(RUSAGE_THREAD, &usage); /* cannot fail */
+    return (uint64_t)usage.ru_minflt;
+}
+
 int sys_pipe2(int fds[2], int flags)
 {
     return VALUE(pipe2(fds, flags));
@@ -211,6 +230,37 @@ int sys_getsockopt(int fd, int level, int name, int *ret)
 {
     socklen_t length = sizeof *ret;
     return VALUE(getsockopt(fd, level, name, ret, &length));
+}
+
+int sys_setsockopt(int fd, int level, int name, int value)
+{
+    return VALUE(setsockopt(fd, level, name, &value, sizeof value));
+}
+
+int sys_epoll_create(void)
+{
+    return VALUE(epoll_create1(EPOLL_CLOEXEC));
+}
+
+int sys_epoll_add(int epoll, int fd, void *data)
+{
+    /* What can be read from a socket is the caller's business; EPOLLERR comes unasked. */
+    struct epoll_event event = {.events = data ? EPOLLET : EPOLLET | EPOLLIN, .data.ptr = data};
+    return VALUE(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event));
+}
+
+int sys_epoll_remove(int epoll, int fd)
+{
+    return VALUE(epoll_ctl(epoll, EPOLL_CTL_DEL, fd, NULL));
+}
+
+int sys_epoll_take(int epoll, void **ret_data)
+{
+    struct epoll_event event = {0};
+    const int count = VALUE(epoll_wait(epoll, &event, 1, 0));
+    if (count > 0)
+        *ret_data = event.data.ptr;
+    return count;
 }
 
 int sys_eventfd(void)

@@ -39,6 +39,11 @@ ssize_t sys_send(int fd, const void *buffer, size_t length, int flags);
 int sys_mmap(size_t length, int protection, int flags, int fd, int64_t offset, void **ret);
 int sys_munmap(void *address, size_t length);
 int sys_madvise(void *address, size_t length, int advice);
+int sys_mprotect(void *address, size_t length, int protection);
+/* A memfd that can be sealed. */
+int sys_memfd_create(const char *name);
+/* Page faults of this thread so far that needed no I/O. */
+uint64_t sys_minor_faults(void);
 
 /* Descriptors. */
 int sys_pipe2(int fds[2], int flags);
@@ -58,6 +63,14 @@ int64_t sys_lseek(int fd, int64_t offset, int whence);
 int sys_fstat(int fd, struct stat *ret);
 int sys_fstatfs_magic(int fd, uint64_t *ret);
 int sys_getsockopt(int fd, int level, int name, int *ret);
+int sys_setsockopt(int fd, int level, int name, int value);
+/* An epoll instance; adding to it, edge-triggered, a socket whose error queue is watched (data: what it
+ * is told by) or another descriptor that becomes readable (NULL); taking away; asking, without
+ * waiting, for one that is ready: 1, or 0 if there is none. */
+int sys_epoll_create(void);
+int sys_epoll_add(int epoll, int fd, void *data);
+int sys_epoll_remove(int epoll, int fd);
+int sys_epoll_take(int epoll, void **ret_data);
 int sys_eventfd(void);
 int sys_poll(struct pollfd *fds, nfds_t count, const struct timespec *timeout);
 

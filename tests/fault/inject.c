@@ -314,6 +314,14 @@ WRAP(poll)
 WRAP(yield)
 WRAP(now)
 WRAP(sleep_until)
+WRAP(setsockopt)
+WRAP(mprotect)
+WRAP(memfd_create)
+WRAP(minor_faults)
+WRAP(epoll_create)
+WRAP(epoll_add)
+WRAP(epoll_remove)
+WRAP(epoll_take)
 
 struct stand_ins stand_in;
 
@@ -493,6 +501,8 @@ ssize_t __wrap_sys_recv(int fd, void *buffer, size_t length, int flags)
 ssize_t __wrap_sys_recvmsg(int fd, struct msghdr *message, int flags)
 {
     int64_t value;
+    if (stand_in.recvmsg)
+        return stand_in.recvmsg(fd, message, flags);
     if (!struck(POINT_RECVMSG, NULL, &value))
         value = __real_sys_recvmsg(fd, message, flags);
     return done(POINT_RECVMSG, value);
@@ -502,6 +512,8 @@ ssize_t __wrap_sys_send(int fd, const void *buffer, size_t length, int flags)
 {
     const enum point point = is_mapped(buffer) ? POINT_SEND_MAPPED : POINT_SEND;
     int64_t value;
+    if (stand_in.send)
+        return stand_in.send(fd, buffer, length, flags);
     if (!struck(point, &length, &value))
         value = __real_sys_send(fd, buffer, length, flags);
     return done(point, value);
@@ -551,6 +563,8 @@ int __wrap_sys_close(int fd)
 int __wrap_sys_madvise(void *address, size_t length, int advice)
 {
     int64_t value;
+    if (stand_in.madvise)
+        return stand_in.madvise(address, length, advice);
     return struck(POINT_MADVISE, NULL, &value) ? (int)value
                                                : __real_sys_madvise(address, length, advice);
 }
@@ -704,4 +718,48 @@ int __wrap_sys_sleep_until(uint64_t deadline)
     if (own_time < deadline)
         own_time = deadline;
     return 0;
+}
+
+/* What only loans call. */
+
+int __wrap_sys_setsockopt(int fd, int level, int name, int value)
+{
+    return stand_in.setsockopt ? stand_in.setsockopt(fd, level, name, value)
+                               : __real_sys_setsockopt(fd, level, name, value);
+}
+
+int __wrap_sys_mprotect(void *address, size_t length, int protection)
+{
+    return __real_sys_mprotect(address, length, protection);
+}
+
+int __wrap_sys_memfd_create(const char *name)
+{
+    return stand_in.memfd_create ? stand_in.memfd_create(name) : __real_sys_memfd_create(name);
+}
+
+uint64_t __wrap_sys_minor_faults(void)
+{
+    return __real_sys_minor_faults();
+}
+
+int __wrap_sys_epoll_create(void)
+{
+    return stand_in.epoll_create ? stand_in.epoll_create() : __real_sys_epoll_create();
+}
+
+int __wrap_sys_epoll_add(int epoll, int fd, void *data)
+{
+    return stand_in.epoll_add ? stand_in.epoll_add(epoll, fd, data)
+                              : __real_sys_epoll_add(epoll, fd, data);
+}
+
+int __wrap_sys_epoll_remove(int epoll, int fd)
+{
+    return __real_sys_epoll_remove(epoll, fd);
+}
+
+int __wrap_sys_epoll_take(int epoll, void **ret_data)
+{
+    return __real_sys_epoll_take(epoll, ret_data);
 }

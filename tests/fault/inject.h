@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 
 /* X(name, the words for it) */
@@ -120,6 +121,13 @@ struct stand_ins {
     ssize_t (*vmsplice)(int pipe, const struct iovec *memory, size_t count, unsigned flags);
     ssize_t (*write)(int fd, const void *buffer, size_t length);
     ssize_t (*pwrite)(int fd, const void *buffer, size_t length, int64_t offset);
+    ssize_t (*send)(int fd, const void *buffer, size_t length, int flags);
+    ssize_t (*recvmsg)(int fd, struct msghdr *message, int flags);
+    int (*setsockopt)(int fd, int level, int name, int value);
+    int (*madvise)(void *address, size_t length, int advice);
+    int (*memfd_create)(const char *name);
+    int (*epoll_create)(void);
+    int (*epoll_add)(int epoll, int fd, void *data);
 };
 extern struct stand_ins stand_in;
 
