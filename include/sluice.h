@@ -1073,6 +1073,76 @@ struct sluice_loan_choice {
 SLUICE_PUBLIC int sluice_loan_sink_choice(const sluice_loan_sink *sink, unsigned index,
                                           struct sluice_loan_choice *ret);
 
+/* ---- memory received without copying it ------------------------------------------------------- */
+
+/*
+ * The other direction: a *receiver* shows what a source has sent, in memory that is the kernel's or
+ * the receiver's until the next call. From TCP, whole pages can be mapped instead of copied, where
+ * the sender's segments consist of such; everything else is copied once, and counted as that.
+ */
+typedef struct sluice_receiver sluice_receiver;
+
+/* One way of receiving into memory. */
+enum sluice_receive_way {
+    SLUICE_RECEIVE_AUTO = 0,
+    SLUICE_RECEIVE_MAP,      /* TCP_ZEROCOPY_RECEIVE: the pages of the segments are mapped */
+    SLUICE_RECEIVE_VMSPLICE, /* vmsplice(2) out of a pipe: known to copy, as read does */
+    SLUICE_RECEIVE_READ,     /* read(2) or recv(2) */
+    SLUICE_RECEIVE_WAY_COUNT,
+};
+
+/* The lower-case name of a way ("map"), or "?". The string is static. */
+SLUICE_PUBLIC const char *sluice_receive_way_name(enum sluice_receive_way way);
+
+struct sluice_receiver_options {
+    size_t size;
+    enum sluice_receive_way prefer; /* not AUTO: goes first, whatever is expected of it, where the
+                                       source allows it. READ: no other way is tried */
+    uint32_t window;                /* bytes shown at once, at most, rounded up to whole pages;
+                                       0: 256 KiB */
+};
+
+/*
+ * A receiver of a source: a pipe, a stream socket, a file, a device. Not a datagram socket, whose
+ * messages have boundaries.
+ *
+ * source: borrowed until sluice_receiver_free(). options: may be NULL. ret: the receiver.
+ * Returns 0; -EBADF (not open for reading); -EINVAL (nothing can be received from it; a datagram
+ * socket; unknown options); -ENOMEM.
+ */
+SLUICE_PUBLIC int sluice_receiver_new(sluice_context *context, sluice_endpoint *source,
+                                      const struct sluice_receiver_options *options,
+                                      sluice_receiver **ret);
+
+/*
+ * Shows the next bytes, without waiting.
+ *
+ * ret: where they are: to be read, not written, until the next call with this receiver.
+ * Returns how many; 0: the source has ended; -EAGAIN: wait until the source is readable; what
+ * read(2) and recv(2) return.
+ */
+SLUICE_PUBLIC ssize_t sluice_receiver_next(sluice_receiver *receiver, const void **ret);
+
+/* A way of a receiver: why it is taken or not, and what came by it. */
+struct sluice_receiver_choice {
+    size_t size;
+    enum sluice_receive_way way;
+    const char *ruled_out; /* why it is not taken, or not now: static; NULL if it is */
+    const char *why;       /* why it stands where it stands: static; NULL if ruled out */
+    int error;             /* negative errno with which the kernel refused it, else 0 */
+    enum sluice_class class_;
+    enum sluice_known known;
+    uint64_t bytes, calls; /* that came by it */
+    uint64_t missed;       /* calls by which nothing came, since it does not suit the segments */
+};
+
+/* Way number `index`, in the order in which they are tried. Returns 0, or -ERANGE. */
+SLUICE_PUBLIC int sluice_receiver_choice(const sluice_receiver *receiver, unsigned index,
+                                         struct sluice_receiver_choice *ret);
+
+/* Gives the memory back. The endpoint stays the caller's. NULL is ignored. */
+SLUICE_PUBLIC void sluice_receiver_free(sluice_receiver *receiver);
+
 /* ---- all of it in one call ------------------------------------------------------------------- */
 
 struct sluice_result {

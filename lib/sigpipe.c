@@ -11,16 +11,20 @@ void sigpipe_block(struct sigpipe_guard *guard)
 
     sigemptyset(&sigpipe);
     sigaddset(&sigpipe, SIGPIPE);
-    sigpending(&pending);
-    guard->was_pending = sigismember(&pending, SIGPIPE) > 0;
+    guard->unraised = guard->was_pending = false;
     guard->on = pthread_sigmask(SIG_BLOCK, &sigpipe, &guard->before) == 0;
+    /* What is not blocked is delivered, and never pending. */
+    if (guard->on && sigismember(&guard->before, SIGPIPE) > 0) {
+        sigpending(&pending);
+        guard->was_pending = sigismember(&pending, SIGPIPE) > 0;
+    }
 }
 
 void sigpipe_restore(struct sigpipe_guard *guard)
 {
     if (!guard->on)
         return;
-    if (!guard->was_pending) {
+    if (!guard->was_pending && !guard->unraised) {
         const int saved = errno;
         const struct timespec now = {0};
         sigset_t sigpipe;

@@ -11,11 +11,16 @@
 #include <stdbool.h>
 
 struct sigpipe_guard {
-    bool on, was_pending;
+    bool on, was_pending, unraised;
     sigset_t before;
 };
 
 void sigpipe_block(struct sigpipe_guard *guard);
+/* No call since then can have raised it: all were complete. Restoring is cheaper. */
+static inline void sigpipe_unraised(struct sigpipe_guard *guard)
+{
+    guard->unraised = true;
+}
 /* A call that moved a part may have raised it too: so it is taken back whatever was seen. */
 void sigpipe_restore(struct sigpipe_guard *guard);
 

@@ -4,13 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
@@ -133,13 +134,6 @@ int sys_memfd_create(const char *name)
     return VALUE(memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
 }
 
-uint64_t sys_minor_faults(void)
-{
-    struct rusage usage = {0};
-    getrusage(RUSAGE_THREAD, &usage); /* cannot fail */
-    return (uint64_t)usage.ru_minflt;
-}
-
 int sys_pipe2(int fds[2], int flags)
 {
     return VALUE(pipe2(fds, flags));
@@ -230,6 +224,17 @@ int sys_getsockopt(int fd, int level, int name, int *ret)
 {
     socklen_t length = sizeof *ret;
     return VALUE(getsockopt(fd, level, name, ret, &length));
+}
+
+int sys_tcp_map(int fd, void *window, uint32_t *length, uint32_t *ret_skip)
+{
+    struct tcp_zerocopy_receive receive = {.address = (uint64_t)(uintptr_t)window,
+                                           .length = *length};
+    socklen_t size = sizeof receive;
+    const int error = VALUE(getsockopt(fd, IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE, &receive, &size));
+    *length = error < 0 ? 0 : receive.length;
+    *ret_skip = error < 0 ? 0 : receive.recv_skip_hint;
+    return error;
 }
 
 int sys_setsockopt(int fd, int level, int name, int value)

@@ -42,8 +42,6 @@ int sys_madvise(void *address, size_t length, int advice);
 int sys_mprotect(void *address, size_t length, int protection);
 /* A memfd that can be sealed. */
 int sys_memfd_create(const char *name);
-/* Page faults of this thread so far that needed no I/O. */
-uint64_t sys_minor_faults(void);
 
 /* Descriptors. */
 int sys_pipe2(int fds[2], int flags);
@@ -63,6 +61,10 @@ int64_t sys_lseek(int fd, int64_t offset, int whence);
 int sys_fstat(int fd, struct stat *ret);
 int sys_fstatfs_magic(int fd, uint64_t *ret);
 int sys_getsockopt(int fd, int level, int name, int *ret);
+/* TCP_ZEROCOPY_RECEIVE: maps whole pages of what has come at the beginning of a window, which is a mapping
+ * of the socket. *length: the window's, then the bytes that are mapped; *ret_skip: the bytes before the
+ * next whole page, which are to be read. 0 or a negative errno. */
+int sys_tcp_map(int fd, void *window, uint32_t *length, uint32_t *ret_skip);
 int sys_setsockopt(int fd, int level, int name, int value);
 /* An epoll instance; adding to it, edge-triggered, a socket whose error queue is watched (data: what it
  * is told by) or another descriptor that becomes readable (NULL); taking away; asking, without

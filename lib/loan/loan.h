@@ -52,9 +52,7 @@ struct loan_slab {
     char *memory;
     size_t size;
     unsigned count, spent, idle;
-    bool huge;      /* it asks for huge pages */
-    bool is_huge;   /* ... and has got them, as its page faults tell */
-    bool untouched; /* no page is there yet */
+    bool huge; /* it asks for huge pages */
     struct sluice_loan loan[];
 };
 
@@ -63,9 +61,6 @@ struct loan_slab {
 int loan_slab_new(struct sluice_loan_pool *pool, size_t size, unsigned count, bool constant,
                   struct loan_slab **ret);
 void loan_slab_free(struct loan_slab *slab);
-
-/* Brings its pages in, if they are not there and it is a huge one. */
-void loan_slab_touch(struct loan_slab *slab);
 
 /* Fresh pages for the whole of it, where no loan of it is out. False: it has no memory any more. */
 bool loan_slab_replace(struct loan_slab *slab);

@@ -156,7 +156,6 @@ static void renew_scattered(struct sluice_loan_pool *pool)
             struct sluice_loan *loan = &slab->loan[i];
             if (loan->state != LOAN_SPENT || !loan_slab_replace_one(loan))
                 continue;
-            slab->is_huge = false;
             slab->spent--;
             pool->stats.spent--;
             pool->stats.replaced += pool->loan_size;
@@ -186,7 +185,6 @@ static int get_fresh(struct sluice_loan_pool *pool, struct sluice_loan **ret)
         renew_scattered(pool);
     if (!(*ret = pop_idle(pool)))
         return error;
-    loan_slab_touch((*ret)->slab);
     return 0;
 }
 

@@ -276,6 +276,8 @@ ssize_t sluice_loan_send(sluice_loan *loan, sluice_loan_sink *sink, uint64_t off
     if (may_raise_sigpipe(sink, loan))
         sigpipe_block(&guard);
     const ssize_t value = send_once(&job);
+    if (value >= 0 && (uint64_t)value == length) /* a short one may have met the end, too */
+        sigpipe_unraised(&guard);
     sigpipe_restore(&guard);
     return value;
 }
@@ -323,6 +325,8 @@ int sluice_loan_send_all(sluice_loan *loan, sluice_loan_sink *sink, uint64_t off
         if (may_raise_sigpipe(sink, loan))
             sigpipe_block(&guard);
         error = send_all(&job, &sent);
+        if (error >= 0)
+            sigpipe_unraised(&guard);
         sigpipe_restore(&guard);
     }
     if (ret_sent)

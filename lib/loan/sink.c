@@ -21,7 +21,8 @@
 #define KIB   ((uint64_t)1 << 10)
 
 /*
- * Best first. Break-evens as measured on Linux 6.18 (docs/loans.md): from these lengths on, a way
+ * Best first. Fresh pages for each use cost more than a copy, or less, as huge pages are to be had at
+ * that moment: so other than constant data is lent to a pipe only where the caller prefers it. Break-evens as measured on Linux 6.18 (docs/loans.md): from these lengths on, a way
  * costs less than a copy. `call`, `variant`: its leg in a probe.
  */
 static const struct way_row {
@@ -33,7 +34,7 @@ static const struct way_row {
     const char *from, *call, *variant;
     const char *why;
 } rows[] = {
-    {SLUICE_LOAN_VMSPLICE, MEDIUM_PIPE, false, 4 * KIB, 512 * KIB, SLUICE_CLASS_REFERENCE, "memory",
+    {SLUICE_LOAN_VMSPLICE, MEDIUM_PIPE, false, 4 * KIB, NEVER, SLUICE_CLASS_REFERENCE, "memory",
      "vmsplice", "", "page references; no page of them is written again"},
     {SLUICE_LOAN_SENDFILE, MEDIUM_PIPE, false, 16 * KIB, NEVER, SLUICE_CLASS_REFERENCE, "memfd",
      "splice", "", "page references, of a file that nobody can change"},
@@ -106,7 +107,8 @@ static void plan_row(struct sluice_loan_sink *sink, const struct way_row *row, c
             choice->class_ = SLUICE_CLASS_USER_COPY;
     }
     choice->least_constant = preferred ? 0 : row->least_constant;
-    choice->least_fresh = preferred && row->least_fresh != NEVER ? 0 : row->least_fresh;
+    /* The sealed file of a loan that is sent once would be the copy that it saves. */
+    choice->least_fresh = preferred && row->way != SLUICE_LOAN_SENDFILE ? 0 : row->least_fresh;
 }
 
 void loan_sink_plan(struct sluice_loan_sink *sink, enum sluice_loan_way prefer)
@@ -150,14 +152,6 @@ void loan_sink_rule_out(struct sluice_loan_sink *sink, enum sluice_loan_way way,
 
 /* ---- the choice ---- */
 
-enum { LARGE_PIPE = 1 << 20 }; /* what holds a huge page's worth of references, or half of it */
-
-/* Fresh pages pay only where they are huge ones, and the pipe takes many of them at a time. */
-static bool pages_pay(const struct sluice_loan_sink *sink, const struct sluice_loan *loan)
-{
-    return loan->slab->is_huge && sink->side.endpoint->capacity >= LARGE_PIPE;
-}
-
 static bool takes(const struct sluice_loan_sink *sink, const struct loan_way_state *state,
                   const struct sluice_loan *loan, uint64_t length, bool wait)
 {
@@ -167,8 +161,6 @@ static bool takes(const struct sluice_loan_sink *sink, const struct loan_way_sta
     if (choice->ruled_out || least == NEVER || length < least || length > state->most)
         return false;
     switch (choice->way) {
-    case SLUICE_LOAN_VMSPLICE:
-        return loan->constant || least == 0 || pages_pay(sink, loan);
     case SLUICE_LOAN_SENDFILE: /* it has no flag that says: do not wait */
         return wait || sink->side.never_waits;
     case SLUICE_LOAN_SEND_ZC:

@@ -12,16 +12,11 @@
 
 #include "../sys.h"
 
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
-#endif
-
 enum {
-    HUGE = 2 << 20,  /* the size of a huge page where they are of use; of others it is a multiple or
+    HUGE = 2 << 20, /* the size of a huge page where they are of use; of others it is a multiple or
                        a part, and nothing breaks */
-    HUGE_FAULTS = 8, /* a slab that took more page faults a huge page than this has small ones */
     /* What is worth a huge page: a constant loan, others. */
-    CONSTANT_HUGE = 256 << 10,
+    CONSTANT_HUGE = 64 << 10,
     FRESH_HUGE = 1 << 20,
 };
 
@@ -44,8 +39,6 @@ static int slab_map(struct loan_slab *slab)
         slab->memory = (char *)round_up((uintptr_t)slab->mapping, HUGE);
         sys_madvise(slab->memory, slab->size, MADV_HUGEPAGE); /* or small pages */
     }
-    slab->untouched = true;
-    slab->is_huge = false;
     for (unsigned i = 0; i < slab->count; i++)
         slab->loan[i].data = slab->memory + i * slab->loan[i].pool->loan_size;
     return 0;
@@ -82,19 +75,8 @@ void loan_slab_free(struct loan_slab *slab)
     free(slab);
 }
 
-void loan_slab_touch(struct loan_slab *slab)
-{
-    if (!slab->untouched || !slab->huge)
-        return;
-    slab->untouched = false;
-    const uint64_t before = sys_minor_faults();
-    const int error = sys_madvise(slab->memory, slab->size, MADV_POPULATE_WRITE);
-    slab->is_huge = error >= 0 && sys_minor_faults() - before <= slab->size / HUGE * HUGE_FAULTS;
-}
-
 bool loan_slab_replace(struct loan_slab *slab)
 {
-    slab->untouched = true;
     if (sys_madvise(slab->memory, slab->size, MADV_DONTNEED) >= 0)
         return true;
     /* Memory that is locked (mlockall) stays where it is: other memory takes its place. */

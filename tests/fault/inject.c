@@ -315,9 +315,9 @@ WRAP(yield)
 WRAP(now)
 WRAP(sleep_until)
 WRAP(setsockopt)
+WRAP(tcp_map)
 WRAP(mprotect)
 WRAP(memfd_create)
-WRAP(minor_faults)
 WRAP(epoll_create)
 WRAP(epoll_add)
 WRAP(epoll_remove)
@@ -728,6 +728,12 @@ int __wrap_sys_setsockopt(int fd, int level, int name, int value)
                                : __real_sys_setsockopt(fd, level, name, value);
 }
 
+int __wrap_sys_tcp_map(int fd, void *window, uint32_t *length, uint32_t *ret_skip)
+{
+    return stand_in.tcp_map ? stand_in.tcp_map(fd, window, length, ret_skip)
+                            : __real_sys_tcp_map(fd, window, length, ret_skip);
+}
+
 int __wrap_sys_mprotect(void *address, size_t length, int protection)
 {
     return __real_sys_mprotect(address, length, protection);
@@ -736,11 +742,6 @@ int __wrap_sys_mprotect(void *address, size_t length, int protection)
 int __wrap_sys_memfd_create(const char *name)
 {
     return stand_in.memfd_create ? stand_in.memfd_create(name) : __real_sys_memfd_create(name);
-}
-
-uint64_t __wrap_sys_minor_faults(void)
-{
-    return __real_sys_minor_faults();
 }
 
 int __wrap_sys_epoll_create(void)

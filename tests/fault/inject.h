@@ -124,6 +124,7 @@ struct stand_ins {
     ssize_t (*send)(int fd, const void *buffer, size_t length, int flags);
     ssize_t (*recvmsg)(int fd, struct msghdr *message, int flags);
     int (*setsockopt)(int fd, int level, int name, int value);
+    int (*tcp_map)(int fd, void *window, uint32_t *length, uint32_t *ret_skip);
     int (*madvise)(void *address, size_t length, int advice);
     int (*memfd_create)(const char *name);
     int (*epoll_create)(void);

@@ -704,6 +704,69 @@ static void what_cannot_be_watched_is_not_lent(void **state)
     close_scene();
 }
 
+/* ---- the other direction ---- */
+
+static unsigned maps;
+static int map_error;
+static uint32_t map_skip;
+
+static int map_nothing(int fd, void *window, uint32_t *length, uint32_t *ret_skip)
+{
+    (void)fd, (void)window;
+    maps++;
+    *length = 0;
+    *ret_skip = map_skip;
+    return map_error;
+}
+
+/* Mapping that never succeeds is left alone after a while, and tried again after another; what has to
+ * be read before the next page is read, and no more. An error ends it for good. */
+static void mapping_that_fails_leads_to_reading(void **state)
+{
+    const struct sluice_receiver_options options = {
+        .size = sizeof options, .prefer = SLUICE_RECEIVE_MAP, .window = 1 << 20};
+    struct sluice_receiver_choice choice = {.size = sizeof choice};
+    static char bytes[1 << 20];
+    const void *shown;
+
+    (void)state;
+    for (int error = 0; error < 2; error++) {
+        sluice_context *context = sluice_context_new(NULL, NULL);
+        sluice_endpoint *endpoint;
+        sluice_receiver *receiver;
+        struct end end;
+        uint64_t received = 0;
+
+        end_open_source(&end, END_TCP, "", 0,
+                        &(struct end_options){.open = true, .capacity = 2 << 20});
+        assert_int_equal(sluice_endpoint_from_fd(context, end.fd, SLUICE_BORROW, &endpoint), 0);
+        assert_int_equal(sluice_receiver_new(context, endpoint, &options, &receiver), 0);
+        memset(&stand_in, 0, sizeof stand_in);
+        stand_in.tcp_map = map_nothing;
+        maps = 0;
+        map_error = error ? -EINVAL : 0;
+        map_skip = error ? 0 : 100;
+        while (received < (80U << 20)) {
+            end_feed(&end, bytes, sizeof bytes);
+            const ssize_t value = sluice_receiver_next(receiver, &shown);
+            assert_true(value > 0 || value == -EAGAIN);
+            if (!error && maps < 32 && value > 0)
+                assert_true(value <= 100);
+            received += value > 0 ? (uint64_t)value : 0;
+        }
+        assert_int_equal(sluice_receiver_choice(receiver, 0, &choice), 0);
+        assert_int_equal(maps, error ? 1 : 64);
+        assert_int_equal(choice.missed, error ? 0 : 64);
+        assert_int_equal(choice.error, map_error);
+        assert_non_null(choice.ruled_out);
+        memset(&stand_in, 0, sizeof stand_in);
+        sluice_receiver_free(receiver);
+        sluice_endpoint_free(endpoint);
+        sluice_context_free(context);
+        end_close(&end);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -722,6 +785,7 @@ int main(void)
         cmocka_unit_test(memory_that_is_not_granted),
         cmocka_unit_test(memory_that_is_lost_can_be_got_again),
         cmocka_unit_test(what_cannot_be_watched_is_not_lent),
+        cmocka_unit_test(mapping_that_fails_leads_to_reading),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
