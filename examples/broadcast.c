@@ -4,8 +4,8 @@
  *
  *     tail -f /var/log/syslog | broadcast 7000        nc localhost 7000
  *
- * Each piece of input is read into a loan once and sent to all readers from there. A loan is sent by
- * reference where that pays, so it must not be written while any reader's kernel still has it:
+ * Each piece of input is read into a loan once and sent to all readers from there. A loan is sent
+ * by reference where that pays, so it must not be written while any reader's kernel still has it:
  * nobody has to keep account of that here. A piece is put back when the last reader has been sent
  * it, and the pool gives its memory out again when that is safe.
  *

@@ -49,12 +49,13 @@ int main(int argc, char **argv)
     sluice_endpoint *output = NULL;
     sluice_loan_pool *pool = NULL;
     sluice_loan_sink *sink = NULL;
+    const struct sluice_loan_options options = {.size = sizeof options, .buffer_size = 1 << 20};
     int error = context ? 0 : -ENOMEM;
 
     if (error == 0)
         error = sluice_endpoint_from_fd(context, 1, SLUICE_BORROW, &output);
     if (error == 0)
-        error = sluice_loan_pool_new(context, NULL, &pool);
+        error = sluice_loan_pool_new(context, &options, &pool);
     if (error == 0)
         error = sluice_loan_sink_new(pool, output, NULL, &sink);
     if (error == 0)

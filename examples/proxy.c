@@ -125,7 +125,8 @@ static int connection_start(struct proxy *proxy, struct connection *connection)
     for (int side = CLIENT; side <= SERVER && error == 0; side++)
         error = sluice_transfer_new(proxy->context, connection->end[side], connection->end[!side],
                                     NULL, &connection->direction[side], NULL);
-    /* While the connection to the server is being made its socket says EAGAIN, as when it is dry. */
+    /* While the connection to the server is being made its socket says EAGAIN, as when it is dry.
+     * */
     for (int side = CLIENT; side <= SERVER && error == 0; side++) {
         struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
                                     .data.ptr = connection};

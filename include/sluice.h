@@ -905,7 +905,7 @@ enum sluice_loan_way {
                              are back: they are replaced, not written again */
     SLUICE_LOAN_SENDFILE, /* sendfile(2) of a sealed memfd that holds what a constant loan holds: by
                              reference, and nobody can change it, ever */
-    SLUICE_LOAN_SEND_ZC,  /* io_uring's zero-copy send: the kernel notifies when the pages are back */
+    SLUICE_LOAN_SEND_ZC,  /* io_uring's zero-copy send: the kernel tells when the pages are back */
     SLUICE_LOAN_ZEROCOPY, /* send(2) with MSG_ZEROCOPY: likewise, by the socket's error queue */
     SLUICE_LOAN_WRITE,    /* write(2) or send(2): copied, and back at once */
     SLUICE_LOAN_WAY_COUNT,
@@ -917,8 +917,9 @@ SLUICE_PUBLIC const char *sluice_loan_way_name(enum sluice_loan_way way);
 struct sluice_loan_options {
     size_t size;
     uint32_t max_loans;   /* loans in existence at once, those that are lent included; 0: 64 */
-    uint64_t buffer_size; /* bytes of a loan, rounded up to whole pages; 0: 1 MiB. From 1 MiB on the
-                             memory is asked for in huge pages */
+    uint64_t buffer_size; /* bytes of a loan, rounded up to whole pages; 0: 128 KiB, which is the
+                             quickest for data that is filled and sent at once. They are cut from
+                             pieces of 2 MiB, in huge pages where the system has them */
 };
 
 /*
@@ -1037,9 +1038,9 @@ SLUICE_PUBLIC unsigned sluice_loan_sink_free(sluice_loan_sink *sink);
  *
  * offset, length: in the loan. A datagram sink takes them as one message, or refuses.
  * Returns how many bytes the sink's kernel took, perhaps fewer than asked: the rest is the
- * caller's to send. -EAGAIN: the sink takes none now, wait until it is writable. -EINVAL: not within
- * the loan, or of another pool. -EPIPE (no SIGPIPE is raised) and what else write(2) and send(2)
- * return is the sink's failure.
+ * caller's to send. -EAGAIN: the sink takes none now, wait until it is writable. -EINVAL: not
+ * within the loan, or of another pool. -EPIPE (no SIGPIPE is raised) and what else write(2) and
+ * send(2) return is the sink's failure.
  */
 SLUICE_PUBLIC ssize_t sluice_loan_send(sluice_loan *loan, sluice_loan_sink *sink, uint64_t offset,
                                        uint64_t length);
@@ -1062,8 +1063,8 @@ struct sluice_loan_choice {
     int error;             /* negative errno with which the kernel refused it for good, else 0 */
     enum sluice_class class_;
     enum sluice_known known;
-    uint64_t least_constant; /* bytes of a send from which it is taken for constant loans, and for */
-    uint64_t least_fresh;    /* all others; UINT64_MAX: never */
+    uint64_t least_constant; /* bytes of a send from which it is taken, for constant loans */
+    uint64_t least_fresh;    /* and for all others; UINT64_MAX: never */
     uint64_t bytes, calls;   /* that went by it */
     uint64_t refused; /* sends that it could not take just then (ENOBUFS, ENOMEM: too much is lent),
                          and that went by the next one */
@@ -1073,7 +1074,7 @@ struct sluice_loan_choice {
 SLUICE_PUBLIC int sluice_loan_sink_choice(const sluice_loan_sink *sink, unsigned index,
                                           struct sluice_loan_choice *ret);
 
-/* ---- memory received without copying it ------------------------------------------------------- */
+/* ---- memory received without copying it ------------------------------------------------------ */
 
 /*
  * The other direction: a *receiver* shows what a source has sent, in memory that is the kernel's or

@@ -61,14 +61,14 @@ int64_t sys_lseek(int fd, int64_t offset, int whence);
 int sys_fstat(int fd, struct stat *ret);
 int sys_fstatfs_magic(int fd, uint64_t *ret);
 int sys_getsockopt(int fd, int level, int name, int *ret);
-/* TCP_ZEROCOPY_RECEIVE: maps whole pages of what has come at the beginning of a window, which is a mapping
- * of the socket. *length: the window's, then the bytes that are mapped; *ret_skip: the bytes before the
- * next whole page, which are to be read. 0 or a negative errno. */
+/* TCP_ZEROCOPY_RECEIVE: maps whole pages of what has come at the beginning of a window, which is a
+ * mapping of the socket. *length: the window's, then the bytes that are mapped; *ret_skip: the
+ * bytes before the next whole page, which are to be read. 0 or a negative errno. */
 int sys_tcp_map(int fd, void *window, uint32_t *length, uint32_t *ret_skip);
 int sys_setsockopt(int fd, int level, int name, int value);
-/* An epoll instance; adding to it, edge-triggered, a socket whose error queue is watched (data: what it
- * is told by) or another descriptor that becomes readable (NULL); taking away; asking, without
- * waiting, for one that is ready: 1, or 0 if there is none. */
+/* An epoll instance; adding to it, edge-triggered, a socket whose error queue is watched (data:
+ * what it is told by) or another descriptor that becomes readable (NULL); taking away; asking,
+ * without waiting, for one that is ready: 1, or 0 if there is none. */
 int sys_epoll_create(void);
 int sys_epoll_add(int epoll, int fd, void *data);
 int sys_epoll_remove(int epoll, int fd);

@@ -3,8 +3,8 @@
  * produce SIZE CHUNK DATA HOW: a producer on standard output, as tight as it can be.
  *
  * DATA is constant (the same chunk again and again) or fresh (each word of it made anew). HOW is
- * write, or vmsplice: the same memory, overwritten whenever it is convenient. That is safe for constant data
- * only; with fresh data it shows what not caring would gain.
+ * write, or vmsplice: the same memory, overwritten whenever it is convenient. That is safe for
+ * constant data only; with fresh data it shows what not caring would gain.
  */
 #include <err.h>
 #include <fcntl.h>

@@ -31,13 +31,13 @@ class Case:
 
     @property
     def name(self):
-        return f"{self.data}-{self.pipe_size // KIB}k-{self.drain.split(':')[0]}-{self.chunk // KIB}k"
+        drain = self.drain.split(":")[0]
+        return f"{self.data}-{self.pipe_size // KIB}k-{drain}-{self.chunk // KIB}k"
 
     @property
     def targets(self):
-        if self.ceiling == "vmsplice":
-            return {"throughput": Target(0.9, at_least=True), "cpu": Target(1 / 0.9, at_least=False)}
-        return {"throughput": Target(0.95, at_least=True), "cpu": Target(1.05, at_least=False)}
+        part = 0.9 if self.ceiling == "vmsplice" else 0.95
+        return {"throughput": Target(part, at_least=True), "cpu": Target(1 / part, at_least=False)}
 
 
 def _cases():
@@ -70,9 +70,10 @@ def _run(tools, case, size, command):
             drain.stdout.readline()
             quiet = wait_until_quiet()
             started = time.monotonic()
-            pid = os.posix_spawn(command[0], command, os.environ,
-                                 file_actions=[(os.POSIX_SPAWN_DUP2, write_end, 1),
-                                               (os.POSIX_SPAWN_OPEN, 2, "/dev/null", os.O_WRONLY, 0)])
+            pid = os.posix_spawn(
+                command[0], command, os.environ,
+                file_actions=[(os.POSIX_SPAWN_DUP2, write_end, 1),
+                              (os.POSIX_SPAWN_OPEN, 2, "/dev/null", os.O_WRONLY, 0)])
             os.close(write_end)
             write_end = -1
             _, status, usage = os.wait4(pid, 0)
@@ -83,7 +84,7 @@ def _run(tools, case, size, command):
             if fd >= 0:
                 os.close(fd)
     if status != 0 or received != size:
-        raise Failed(f"{case.name}: {' '.join(command)}: status {status}, {received} of {size} bytes")
+        raise Failed(f"{case.name}: {command[0]}: status {status}, {received} of {size} bytes")
     return {
         "throughput": size / GIB / wall,
         "cpu": (usage.ru_utime + usage.ru_stime) * GIB / size,

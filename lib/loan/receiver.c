@@ -57,8 +57,8 @@ static bool is_tcp(const struct sluice_endpoint *endpoint)
            (endpoint->family == AF_INET || endpoint->family == AF_INET6);
 }
 
-/* Whether a probe has seen pages mapped where this socket leads to. Loopback's come in pieces of less than
- * 64 KiB, which cost more to map than to copy (docs/loans.md). */
+/* Whether a probe has seen pages mapped where this socket leads to. Loopback's come in pieces of
+ * less than 64 KiB, which cost more to map than to copy (docs/loans.md). */
 static bool mapping_pays(const struct sluice_context *context,
                          const struct sluice_endpoint *endpoint)
 {

@@ -203,7 +203,8 @@ static void seal(struct sluice_loan *loan)
     if (!loan->constant || loan->sealed)
         return;
     loan->sealed = true;
-    sys_mprotect(loan->data, loan->pool->loan_size, PROT_READ); /* a help, not a need */
+    /* The whole slab, which is its own: a part would split the huge page. A help, not a need. */
+    sys_mprotect(loan->slab->memory, loan->slab->size, PROT_READ);
 }
 
 static void refuse(struct job *job, enum sluice_loan_way way, enum refusal refusal, ssize_t error)

@@ -21,9 +21,10 @@
 #define KIB   ((uint64_t)1 << 10)
 
 /*
- * Best first. Fresh pages for each use cost more than a copy, or less, as huge pages are to be had at
- * that moment: so other than constant data is lent to a pipe only where the caller prefers it. Break-evens as measured on Linux 6.18 (docs/loans.md): from these lengths on, a way
- * costs less than a copy. `call`, `variant`: its leg in a probe.
+ * Best first. Fresh pages for each use cost more than a copy, or less, as huge pages are to be had
+ * at that moment: so other than constant data is lent to a pipe only where the caller prefers it.
+ * Break-evens as measured on Linux 6.18 (docs/loans.md): from these lengths on, a way costs less
+ * than a copy. `call`, `variant`: its leg in a probe.
  */
 static const struct way_row {
     enum sluice_loan_way way;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The memory of loans. Fresh pages are what makes lending by reference safe where nobody tells when
- * the old ones are let go; they are cheap only as huge pages, a whole slab at a time: one page fault
- * and one clearing for 2 MiB, where 512 small ones cost several times a copy (docs/loans.md).
+ * the old ones are let go; they are cheap only as huge pages, a whole slab at a time: one page
+ * fault and one clearing for 2 MiB, where 512 small ones cost several times a copy (docs/loans.md).
  */
 #include "loan.h"
 

@@ -537,8 +537,8 @@ static void copied_ends_it(void **state)
     close_scene();
 }
 
-/* The sink is freed before the answer: nobody writes to those pages any more, and the count says so.
- * Who comes to the socket next does not take the late answer for its own. */
+/* The sink is freed before the answer: nobody writes to those pages any more, and the count says
+ * so. Who comes to the socket next does not take the late answer for its own. */
 static void what_is_never_answered_is_replaced(void **state)
 {
     sluice_loan *more;
@@ -719,8 +719,8 @@ static int map_nothing(int fd, void *window, uint32_t *length, uint32_t *ret_ski
     return map_error;
 }
 
-/* Mapping that never succeeds is left alone after a while, and tried again after another; what has to
- * be read before the next page is read, and no more. An error ends it for good. */
+/* Mapping that never succeeds is left alone after a while, and tried again after another; what has
+ * to be read before the next page is read, and no more. An error ends it for good. */
 static void mapping_that_fails_leads_to_reading(void **state)
 {
     const struct sluice_receiver_options options = {

@@ -362,6 +362,61 @@ static void large_loans_never_change_what_was_sent(void **state)
     scene_close(&scene);
 }
 
+/* Through a fan-out, which tees the pages to every sink: two that keep all unread, and one that is
+ * read at once. */
+static void a_fan_out_may_keep_them_too(void **state)
+{
+    enum { PIECE = 16 * KIB, SINKS = 3 };
+
+    (void)state;
+    for (unsigned way = SLUICE_LOAN_AUTO; way < SLUICE_LOAN_WAY_COUNT; way++)
+        for (unsigned flags = 0; flags <= SLUICE_LOAN_CONSTANT; flags++) {
+            struct scene scene;
+            sluice_endpoint *source, *sink[SINKS];
+            sluice_fanout *fanout;
+            int writer[SINKS], reader[SINKS];
+            char *got = malloc(PIECE), *wanted = malloc(PIECE);
+            uint64_t deadline;
+
+            scene_open(&scene, PIPE, way, PIECE, 2);
+            nonblocking(scene.peer);
+            assert_int_equal(sluice_endpoint_from_fd(context, scene.peer, SLUICE_BORROW, &source),
+                             0);
+            assert_int_equal(sluice_fanout_new(context, source, NULL, &fanout, NULL), 0);
+            for (unsigned i = 0; i < SINKS; i++) {
+                open_behind(i == 1 ? UNIX : PIPE, &writer[i], &reader[i]);
+                nonblocking(writer[i]);
+                fcntl(writer[i], F_SETPIPE_SZ, MIB);
+                assert_int_equal(
+                    sluice_endpoint_from_fd(context, writer[i], SLUICE_BORROW, &sink[i]), 0);
+                assert_int_equal(sluice_fanout_add(fanout, sink[i], NULL, NULL, NULL), 0);
+            }
+            for (unsigned round = 0; round < ROUNDS; round++) {
+                send_round(&scene, flags, PIECE, round);
+                assert_int_equal(sluice_fanout_step(fanout, 0, &deadline), SLUICE_WAIT);
+                fill(wanted, PIECE, round);
+                assert_int_equal(read_all(reader[2], got, PIECE), PIECE);
+                assert_memory_equal(got, wanted, PIECE);
+            }
+            for (unsigned i = 0; i < 2; i++)
+                for (unsigned round = 0; round < ROUNDS; round++) {
+                    fill(wanted, PIECE, round);
+                    assert_int_equal(read_all(reader[i], got, PIECE), PIECE);
+                    assert_memory_equal(got, wanted, PIECE);
+                }
+            sluice_fanout_free(fanout);
+            for (unsigned i = 0; i < SINKS; i++) {
+                sluice_endpoint_free(sink[i]);
+                close(writer[i]);
+                close(reader[i]);
+            }
+            sluice_endpoint_free(source);
+            scene_close(&scene);
+            free(got);
+            free(wanted);
+        }
+}
+
 /* ---- when it may be written again ---- */
 
 static void returned_says_when_it_may_be_written(void **state)
@@ -436,7 +491,8 @@ static void a_pool_gives_no_more_than_it_may(void **state)
     scene_close(&scene);
 }
 
-/* Loans of a slab that is still in use elsewhere are renewed one by one, when there are no others. */
+/* Loans of a slab that is still in use elsewhere are renewed one by one, when there are no others.
+ * */
 static void spent_loans_are_renewed_beside_a_held_one(void **state)
 {
     struct scene scene;
@@ -920,6 +976,7 @@ int main(void)
         cmocka_unit_test(memory_that_is_written_too_early_changes_what_was_sent),
         cmocka_unit_test(loans_never_change_what_was_sent),
         cmocka_unit_test(large_loans_never_change_what_was_sent),
+        cmocka_unit_test(a_fan_out_may_keep_them_too),
         cmocka_unit_test(returned_says_when_it_may_be_written),
         cmocka_unit_test(a_pool_gives_no_more_than_it_may),
         cmocka_unit_test(spent_loans_are_renewed_beside_a_held_one),
