@@ -39,7 +39,9 @@ struct sluice_loan {
     uint32_t pending; /* zero-copy sends that are not answered yet */
     bool referenced;  /* its pages were handed on, and nobody will tell when they are let go */
     bool constant, sealed;
-    int memfd; /* what a sealed loan holds, as a sealed file; -1: not made */
+    uint64_t sent;   /* bytes that sinks have taken of it, all together */
+    int memfd;       /* what a sealed loan holds, as a sealed file; -1: not made */
+    size_t in_memfd; /* bytes of it from the beginning */
 };
 
 /* ---- slab ---- */
@@ -150,8 +152,9 @@ void loan_sink_plan(struct sluice_loan_sink *sink, enum sluice_loan_way prefer);
 /* The way for this send, from place `from` of the order on; *ret_place. Never fails: write is
  * the last, and takes everything. */
 enum sluice_loan_way loan_sink_choose(const struct sluice_loan_sink *sink,
-                                      const struct sluice_loan *loan, uint64_t length, bool wait,
-                                      unsigned from, unsigned *ret_place);
+                                      const struct sluice_loan *loan, uint64_t offset,
+                                      uint64_t length, bool wait, unsigned from,
+                                      unsigned *ret_place);
 
 /* The sink does without this way from now on. */
 void loan_sink_rule_out(struct sluice_loan_sink *sink, enum sluice_loan_way way, const char *reason,

@@ -225,6 +225,7 @@ int sluice_loan_get(sluice_loan_pool *pool, unsigned flags, sluice_loan **ret)
     if (error < 0)
         return error;
     loan->state = LOAN_HELD;
+    loan->sent = 0;
     pool->stats.held++;
     *ret = loan;
     return 0;

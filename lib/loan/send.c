@@ -84,11 +84,12 @@ static ssize_t by_vmsplice(struct job *job)
     return value;
 }
 
-/* The sealed file, which holds all that the loan holds: one copy, once, for any number of sends. */
-static int make_memfd(struct sluice_loan *loan)
+/* The sealed file, which holds the loan up to `size`: one copy, once, for any number of sends. If
+ * more of the loan is asked for later, another file takes its place; what was sent from this one
+ * keeps its pages. */
+static int make_memfd(struct sluice_loan *loan, size_t size)
 {
     const int fd = fd_above_standard(sys_memfd_create("sluice loan"));
-    const size_t size = loan->pool->loan_size;
     ssize_t value = fd;
 
     if (fd < 0)
@@ -107,7 +108,10 @@ static int make_memfd(struct sluice_loan *loan)
         sys_close(fd);
         return (int)value;
     }
+    if (loan->memfd >= 0)
+        sys_close(loan->memfd);
     loan->memfd = fd;
+    loan->in_memfd = size;
     return 0;
 }
 
@@ -115,7 +119,9 @@ static ssize_t by_sendfile(struct job *job)
 {
     int64_t offset = (int64_t)job->offset;
     struct sluice_loan_sink *sink = job->sink;
-    const int error = job->loan->memfd < 0 ? make_memfd(job->loan) : 0;
+    const size_t end = job->offset + job->length;
+    const bool made = job->loan->memfd >= 0 && end <= job->loan->in_memfd;
+    const int error = made ? 0 : make_memfd(job->loan, end);
 
     if (error < 0)
         return error;
@@ -229,7 +235,7 @@ static ssize_t send_once(struct job *job)
 
     for (;; place++) {
         const enum sluice_loan_way way =
-            loan_sink_choose(sink, job->loan, job->length, job->wait, place, &place);
+            loan_sink_choose(sink, job->loan, job->offset, job->length, job->wait, place, &place);
         ssize_t value;
         do
             value = calls[way](job);
@@ -242,6 +248,7 @@ static ssize_t send_once(struct job *job)
         if (value > 0) {
             sink->way[way].choice.bytes += (uint64_t)value;
             sink->way[way].choice.calls++;
+            job->loan->sent += (uint64_t)value;
         }
         return value;
     }

@@ -153,8 +153,15 @@ void loan_sink_rule_out(struct sluice_loan_sink *sink, enum sluice_loan_way way,
 
 /* ---- the choice ---- */
 
+/* The sealed file costs a copy to make. So the first sink is sent a copy in its place, and the file
+ * is made when the same bytes are sent once more. */
+static bool file_pays(const struct sluice_loan *loan, uint64_t least, uint64_t end)
+{
+    return loan->memfd >= 0 || least == 0 || loan->sent >= end;
+}
+
 static bool takes(const struct sluice_loan_sink *sink, const struct loan_way_state *state,
-                  const struct sluice_loan *loan, uint64_t length, bool wait)
+                  const struct sluice_loan *loan, uint64_t offset, uint64_t length, bool wait)
 {
     const struct sluice_loan_choice *choice = &state->choice;
     const uint64_t least = loan->constant ? choice->least_constant : choice->least_fresh;
@@ -163,7 +170,7 @@ static bool takes(const struct sluice_loan_sink *sink, const struct loan_way_sta
         return false;
     switch (choice->way) {
     case SLUICE_LOAN_SENDFILE: /* it has no flag that says: do not wait */
-        return wait || sink->side.never_waits;
+        return (wait || sink->side.never_waits) && file_pays(loan, least, offset + length);
     case SLUICE_LOAN_SEND_ZC:
     case SLUICE_LOAN_ZEROCOPY:
         return state->trial != TRIAL_ASKED;
@@ -173,11 +180,12 @@ static bool takes(const struct sluice_loan_sink *sink, const struct loan_way_sta
 }
 
 enum sluice_loan_way loan_sink_choose(const struct sluice_loan_sink *sink,
-                                      const struct sluice_loan *loan, uint64_t length, bool wait,
-                                      unsigned from, unsigned *ret_place)
+                                      const struct sluice_loan *loan, uint64_t offset,
+                                      uint64_t length, bool wait, unsigned from,
+                                      unsigned *ret_place)
 {
     for (unsigned place = from; place < SLUICE_LOAN_WAY_COUNT - 1; place++)
-        if (takes(sink, &sink->way[sink->order[place]], loan, length, wait)) {
+        if (takes(sink, &sink->way[sink->order[place]], loan, offset, length, wait)) {
             *ret_place = place;
             return sink->order[place];
         }

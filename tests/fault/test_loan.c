@@ -292,7 +292,7 @@ static ssize_t look_at_seals(int out, int in, int64_t *offset, size_t length)
 static void what_is_sent_by_sendfile_is_sealed(void **state)
 {
     (void)state;
-    open_scene(END_TCP, SLUICE_LOAN_AUTO, 2);
+    open_scene(END_TCP, SLUICE_LOAN_SENDFILE, 2);
     stand_in.sendfile = look_at_seals;
     sluice_loan *loan = get(SLUICE_LOAN_CONSTANT);
     assert_int_equal(sluice_loan_send(loan, scene.sink, 0, LENGTH), LENGTH);
