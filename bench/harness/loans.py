@@ -43,11 +43,11 @@ class Case:
 def _cases():
     for pipe_size in (MIB, 64 * KIB):
         for drain in ("drop", "read:131072"):
-            large = (32 if drain == "drop" and pipe_size == MIB else 8) * GIB
+            large = (16 if drain == "drop" and pipe_size == MIB else 4) * GIB
             for chunk in (MIB, 128 * KIB):
                 yield Case("constant", pipe_size, drain, chunk, chunk, "vmsplice", large)
                 # Whatever the loan's size, the loop has the chunk that suits it best.
-                yield Case("fresh", pipe_size, drain, chunk, 128 * KIB, "write", 2 * GIB)
+                yield Case("fresh", pipe_size, drain, chunk, 128 * KIB, "write", GIB)
 
 
 CASES = tuple(_cases())
