@@ -81,8 +81,7 @@ struct sluice_loan_pool {
     struct loan_slab *slabs;
     struct sluice_loan *idle;
     struct sluice_loan_sink *sinks;
-    struct loan_ring *ring; /* NULL: not needed yet, or there is none: */
-    int ring_error;         /* why */
+    struct loan_ring *ring; /* NULL: not needed yet, or there is none */
     int epoll;              /* -1: nobody has asked for it */
     uint32_t awaited;       /* notifications, of all sinks */
     struct sluice_loan_stats stats;

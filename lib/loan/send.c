@@ -167,10 +167,11 @@ static ssize_t by_send_zc(struct job *job)
     struct sluice_loan_pool *pool = job->loan->pool;
     bool notice;
 
-    if (!pool->ring && pool->ring_error == 0)
-        pool->ring_error = loan_ring_new(pool);
-    if (!pool->ring)
-        return pool->ring_error;
+    if (!pool->ring) {
+        const int error = loan_ring_new(pool);
+        if (error < 0)
+            return error;
+    }
     const ssize_t value =
         loan_ring_send(pool->ring, job->sink, job->loan, bytes_of(job), job->length, &notice);
     if (notice) /* also where it failed */

@@ -5,16 +5,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#ifdef HAVE_LIBURING
-#include <liburing.h>
+#include "../uring.h"
 
-/* Of Linux 6.2; liburing's headers may be older. */
-#ifndef IORING_SEND_ZC_REPORT_USAGE
-#define IORING_SEND_ZC_REPORT_USAGE (1U << 3)
-#endif
-#ifndef IORING_NOTIF_USAGE_ZC_COPIED
-#define IORING_NOTIF_USAGE_ZC_COPIED (1U << 31)
-#endif
+#ifdef HAVE_LIBURING
 
 int ring_new(void **ret)
 {

@@ -43,7 +43,7 @@ static const struct call {
     CALL(fadvise64), CALL(fallocate), CALL(ftruncate), CALL(fsync), CALL(fdatasync),
     CALL(linkat), CALL(renameat2), CALL(statx), CALL(memfd_create), CALL(io_uring_setup),
     CALL(ppoll), CALL(epoll_create1), CALL(eventfd2), CALL(timerfd_create), CALL(signalfd4),
-    CALL(getrandom), CALL(getrusage),
+    CALL(getrandom), CALL(getrusage), CALL(mlockall), CALL(io_uring_enter),
 #ifdef SYS_poll
     CALL(poll),
 #endif
