@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -840,6 +841,104 @@ static void a_socket_that_copies_is_not_asked_again(void **state)
     }
 }
 
+/* A network of its own, with an interface that throws away all that is sent to it: what is sent
+ * without a copy is then let go of without one, too. */
+static bool enter_a_network_that_drops(void)
+{
+    const uid_t user = geteuid();
+    if (unshare(user == 0 ? CLONE_NEWNET : CLONE_NEWUSER | CLONE_NEWNET) < 0)
+        return false;
+    if (user != 0) {
+        const int map = open("/proc/self/uid_map", O_WRONLY | O_CLOEXEC);
+        char text[64];
+        const int length = snprintf(text, sizeof text, "0 %u 1", user);
+        const bool mapped = map >= 0 && write(map, text, (size_t)length) == length;
+        close(map);
+        if (!mapped)
+            return false;
+    }
+    return system("{ ip link add d0 mtu 65000 type veth peer name d1 && ip link set d0 up && "
+                  "ip addr add 192.0.2.1/24 dev d0 && "
+                  "ip neigh add 192.0.2.2 lladdr 02:00:00:00:00:01 dev d0; } 2>/dev/null") == 0;
+}
+
+/* 0: all is well. */
+static int send_without_a_copy(enum sluice_loan_way way)
+{
+    enum { LENGTH = 32 * KIB, SENDS = 20 };
+    const struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(9), .sin_addr.s_addr = htonl(0xc0000202)};
+    const struct sluice_loan_options options = {
+        .size = sizeof options, .buffer_size = LENGTH, .max_loans = 2};
+    struct scene scene = {.fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+    struct pollfd wait;
+
+    assert_int_equal(connect(scene.fd, (const void *)&address, sizeof address), 0);
+    assert_int_equal(sluice_endpoint_from_fd(context, scene.fd, SLUICE_BORROW, &scene.endpoint), 0);
+    assert_int_equal(sluice_loan_pool_new(context, &options, &scene.pool), 0);
+    assert_int_equal(sluice_loan_sink_new(scene.pool, scene.endpoint, NULL, &scene.sink), 0);
+    if (way == SLUICE_LOAN_ZEROCOPY) { /* it is taken by itself where there is no ring */
+        const struct sluice_loan_sink_options prefer = {.size = sizeof prefer, .prefer = way};
+        sluice_loan_sink_free(scene.sink);
+        assert_int_equal(sluice_loan_sink_new(scene.pool, scene.endpoint, &prefer, &scene.sink), 0);
+    }
+    wait = (struct pollfd){.fd = sluice_loan_pool_fd(scene.pool), .events = POLLIN};
+    for (unsigned i = 0; i < SENDS; i++) {
+        sluice_loan *loan;
+        int error;
+        while ((error = sluice_loan_get(scene.pool, 0, &loan)) == -EAGAIN)
+            assert_int_equal(poll(&wait, 1, 10000), 1);
+        assert_int_equal(error, 0);
+        assert_int_equal(sluice_loan_send(loan, scene.sink, 0, LENGTH), LENGTH);
+        if (i == 0) /* the trial */
+            while (!sluice_loan_returned(loan))
+                assert_int_equal(poll(&wait, 1, 10000), 1);
+        sluice_loan_put(loan);
+    }
+    while (stats_of(&scene).lent > 0) {
+        assert_int_equal(poll(&wait, 1, 10000), 1);
+        sluice_loan_pool_reap(scene.pool);
+    }
+    const struct sluice_loan_stats stats = stats_of(&scene);
+    const struct sluice_loan_choice choice = choice_of(&scene, way);
+    const bool refused = choice.error || choice.refused;
+    if (!refused) {
+        assert_int_equal(choice.calls, SENDS);
+        assert_int_equal(stats.sent, SENDS);
+        assert_int_equal(stats.notified, SENDS);
+        assert_int_equal(stats.copied, 0);
+        assert_int_equal(stats.replaced, 0); /* it was given out again as it was */
+        assert_null(choice.ruled_out);
+    }
+    sluice_loan_sink_free(scene.sink);
+    assert_int_equal(sluice_loan_pool_free(scene.pool), 0);
+    sluice_endpoint_free(scene.endpoint);
+    close(scene.fd);
+    return refused ? 77 : 0;
+}
+
+/* The kernel lends the pages in earnest, and says when they are back. */
+static void what_is_really_lent_comes_back(void **state)
+{
+    static const enum sluice_loan_way ways[] = {SLUICE_LOAN_SEND_ZC, SLUICE_LOAN_ZEROCOPY};
+    int status;
+
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        fflush(NULL);
+        const pid_t child = fork();
+        if (child == 0)
+            _exit(enter_a_network_that_drops() ? send_without_a_copy(ways[i]) : 77);
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFEXITED(status));
+        if (WEXITSTATUS(status) == 77)
+            print_message("SKIP: %s: no network of our own, or it is refused\n",
+                          sluice_loan_way_name(ways[i]));
+        else
+            assert_int_equal(WEXITSTATUS(status), 0);
+    }
+}
+
 static void loopback_is_not_asked_at_all(void **state)
 {
     struct scene scene;
@@ -1020,6 +1119,7 @@ int main(void)
         cmocka_unit_test(files_and_messages_are_sinks_too),
         cmocka_unit_test(what_is_no_sink_is_refused),
         cmocka_unit_test(a_socket_that_copies_is_not_asked_again),
+        cmocka_unit_test(what_is_really_lent_comes_back),
         cmocka_unit_test(loopback_is_not_asked_at_all),
         cmocka_unit_test(a_socket_with_an_error_queue_in_use_is_left_alone),
         cmocka_unit_test(locked_memory_that_is_not_granted_fails_no_send),
