@@ -67,7 +67,7 @@ static bool offending_leg(const struct copy *copy, struct sluice_leg *ret)
 
 static enum status tell_requirement(struct copy *copy, const char *words)
 {
-    struct sluice_leg leg;
+    struct sluice_leg leg = {0};
 
     const bool zero_copy = copy->options.library.require == SLUICE_REQUIRE_ZERO_COPY;
     if (offending_leg(copy, &leg))

@@ -55,6 +55,7 @@ void signals_install(void)
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         install(numbers[i]);
     sigpipe_ignored = signal(SIGPIPE, SIG_IGN) == SIG_IGN;
+    signal(SIGXFSZ, SIG_IGN); /* EFBIG is told like any error, with what was delivered and parked */
 }
 
 void signals_set_cancel(sluice_cancel *object)

@@ -22,7 +22,8 @@
  *   - Sizes and offsets are 64-bit, in bytes. Times are in nanoseconds of CLOCK_MONOTONIC.
  *   - No signal is raised in the caller: SIGPIPE is blocked around the calls that could raise it
  *     and taken back if it was not pending before (no flag of splice(2) or sendfile(2) suppresses
- *     it). No signal disposition is touched.
+ *     it). At RLIMIT_FSIZE the kernel raises SIGXFSZ, as in any write. No signal disposition is
+ *     touched.
  *   - Linux 5.10 or newer. A call that the running kernel lacks or refuses leads to the next
  *     method.
  */
