@@ -246,6 +246,8 @@ bool endpoint_immutable(const struct sluice_endpoint *endpoint)
 
     if (endpoint->kind != SLUICE_KIND_REGULAR)
         return false;
+    if (endpoint->stands_still)
+        return true;
     for (size_t i = 0; i < COUNT(names); i++)
         if (strcmp(endpoint->name, names[i]) == 0)
             return true;

@@ -51,6 +51,7 @@ struct sluice_endpoint {
     bool reopenable;  /* opening it again gives the same pipe or terminal, not another one */
     dev_t device;
     ino_t inode;
+    bool stands_still; /* nobody else has it: it is a clone that was made for a snapshot */
     bool has_holes;    /* regular: it has fewer blocks than bytes */
     uint32_t block;    /* st_blksize, of a regular file; never 0 */
     uint64_t bytes;    /* regular: st_size; block: the device's */

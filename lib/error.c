@@ -29,6 +29,7 @@ static const struct {
     [CALL_REFLINK_EDGE] = {"copy_file_range", SLUICE_METHOD_REFLINK},
     [CALL_HOLE] = {"lseek", SLUICE_METHOD_AUTO},
     [CALL_ZEROS] = {"fallocate", SLUICE_METHOD_READ_WRITE},
+    [CALL_CLONE] = {"FICLONERANGE", SLUICE_METHOD_REFLINK},
 };
 
 const char *call_name(enum call call)

@@ -31,6 +31,7 @@ enum call {
     CALL_REFLINK_EDGE, /* copy_file_range of what is no whole block */
     CALL_HOLE,         /* lseek: a hole of the source has become one of the sink */
     CALL_ZEROS,        /* fallocate, ftruncate: zeros in memory have become a hole of the sink */
+    CALL_CLONE,        /* FICLONERANGE: the source's extents are those of a clone, for a snapshot */
     CALL_COUNT,
 };
 

@@ -14,6 +14,7 @@
 
 #include "context.h"
 #include "options.h"
+#include "snapshot.h"
 
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 
@@ -157,7 +158,7 @@ static bool name_among(const char *name, const char *const *names, size_t count)
 }
 
 /* File systems where copy_file_range moves no byte: it shares extents, or the server copies. */
-static bool shares_extents(const struct sluice_endpoint *endpoint)
+bool plan_shares_extents(const struct sluice_endpoint *endpoint)
 {
     static const char *const names[] = {"btrfs", "xfs", "bcachefs", "nfs", "cifs", "smb2", "ceph"};
     return name_among(endpoint->name, names, COUNT(names));
@@ -178,13 +179,18 @@ static struct sluice_leg leg_copy_range(const struct sluice_endpoint *source,
                                         const struct sluice_endpoint *sink)
 {
     return leg_make(source->name, sink->name, "copy_file_range",
-                    shares_extents(source) ? &hop_shared : &hop_copied);
+                    plan_shares_extents(source) ? &hop_shared : &hop_copied);
 }
 
 struct sluice_leg plan_leg_hole(const char *from, const char *to, const char *call)
 {
     static const struct hop hop = {0, SLUICE_CLASS_OFFLOAD, "vfs_fallocate"};
     return leg_make(from, to, call, &hop);
+}
+
+struct sluice_leg plan_leg_clone(const char *from)
+{
+    return leg_make(from, "clone", "FICLONERANGE", &hop_shared);
 }
 
 struct sluice_leg plan_leg_edge(const struct sluice_endpoint *from,
@@ -286,7 +292,7 @@ static bool across_file_systems(const struct pair *pair)
 
 static bool may_share(const struct pair *pair)
 {
-    return shares_extents(pair->source) && !across_file_systems(pair);
+    return plan_shares_extents(pair->source) && !across_file_systems(pair);
 }
 
 static bool shares_nothing(const struct pair *pair)
@@ -575,6 +581,8 @@ void plan_make(struct sluice_plan *plan, const struct sluice_endpoint *source,
                         : plan->usable > 0                    ? "serves if those above fail"
                         : must_not_refer(&pair)
                             ? "it takes bytes by copying them, as a snapshot must"
+                        : source->stands_still
+                            ? "from a clone of the source, whose pages nobody can write to"
                             : order->why;
         plan->candidate[plan->usable++] = candidate;
     }
@@ -598,8 +606,10 @@ int sluice_plan_new(sluice_context *context, const sluice_endpoint *source,
     struct sluice_plan *plan = malloc(sizeof *plan);
     if (!plan)
         return -ENOMEM;
-    plan_make(plan, source, sink, &own, options_expected(&own, source),
-              context ? context->probe : NULL);
+    const uint64_t expected = options_expected(&own, source);
+    struct sluice_endpoint clone = *source; /* that a transfer would make */
+    clone.stands_still = snapshot_wanted(source, sink, &own, expected);
+    plan_make(plan, &clone, sink, &own, expected, context ? context->probe : NULL);
     if (!plan->located) /* sluice_probe_run() is given plans */
         plan_locate(plan, source, sink);
     *ret = plan;

@@ -56,8 +56,13 @@ struct sluice_leg plan_leg_edge(const struct sluice_endpoint *from,
                                 const struct sluice_endpoint *to);
 /* A hole: no byte is moved. */
 struct sluice_leg plan_leg_hole(const char *from, const char *to, const char *call);
+/* The clone that a snapshot reads. */
+struct sluice_leg plan_leg_clone(const char *from);
 struct sluice_leg plan_leg_read(const struct sluice_endpoint *from);
 struct sluice_leg plan_leg_write(const struct sluice_endpoint *to);
+
+/* Whether files of this file system can share extents, or are copied at a server. */
+bool plan_shares_extents(const struct sluice_endpoint *endpoint);
 
 /* CPU copies per byte of a leg of this class. */
 unsigned class_copies(enum sluice_class class_);

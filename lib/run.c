@@ -120,17 +120,21 @@ int sluice_transfer_new(sluice_context *context, sluice_endpoint *source, sluice
     transfer->context = context;
     transfer->options = own;
     transfer->expected = options_expected(&own, source);
-    plan_make(&transfer->plan, source, sink, &own, transfer->expected, context->probe);
+    snapshot_take(&transfer->snapshot, source, sink, &own, transfer->expected);
+    struct sluice_endpoint *from = transfer->snapshot.taken ? &transfer->snapshot.clone : source;
+    plan_make(&transfer->plan, from, sink, &own, transfer->expected, context->probe);
     if (transfer->plan.usable == 0) {
         error = refuse_plan(&transfer->plan, &own, ret_error);
+        snapshot_free(&transfer->snapshot);
         free(transfer);
         return error;
     }
-    side_init(&transfer->in, SLUICE_SIDE_SOURCE, source, own.flags & SLUICE_SOURCE_OFFSET,
+    side_init(&transfer->in, SLUICE_SIDE_SOURCE, from, own.flags & SLUICE_SOURCE_OFFSET,
               own.source_offset);
     side_init(&transfer->out, SLUICE_SIDE_SINK, sink, own.flags & SLUICE_SINK_OFFSET,
               own.sink_offset);
     transfer->method = transfer_method(transfer);
+    snapshot_record(transfer, source);
     holes_begin(transfer);
     if (own.rate || own.idle_timeout) {
         transfer->last_moved = sys_now();
@@ -295,6 +299,7 @@ uint64_t sluice_transfer_discard(sluice_transfer *transfer)
         pipe_put(&transfer->context->pool, transfer->pipe); /* closes it, unless it is empty */
     free(transfer->buffer.bytes);
     footprint_free(&transfer->footprint);
+    snapshot_free(&transfer->snapshot);
     free(transfer);
     return parked;
 }

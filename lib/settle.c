@@ -249,6 +249,8 @@ static struct sluice_leg leg_of(const struct sluice_transfer *transfer, enum cal
         return plan_leg_hole(source->name, sink->name, call_name(call));
     case CALL_ZEROS:
         return plan_leg_hole("user", sink->name, call_name(call));
+    case CALL_CLONE:
+        return plan_leg_clone(source->name);
     case CALL_REFLINK_EDGE:
         return plan_leg_edge(source, sink);
     case CALL_READ_CACHED:

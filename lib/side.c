@@ -25,6 +25,7 @@ void side_init(struct side *side, enum sluice_side which, struct sluice_endpoint
         .endpoint = endpoint,
         .which = which,
         .fd = endpoint->fd,
+        .home = endpoint->fd,
         .reopened = -1,
         .has_offset = offset_given,
         .offset = (int64_t)offset,
@@ -108,6 +109,16 @@ int side_take_offset(struct side *side)
     return 0;
 }
 
+void side_stand_in_for(struct side *side, int fd)
+{
+    side->home = fd;
+    if (side->has_offset)
+        return;
+    const int64_t offset = sys_lseek(fd, 0, SEEK_CUR);
+    side->offset = offset < 0 ? 0 : offset;
+    side->has_offset = side->restore = true;
+}
+
 int side_guard_offset(struct side *side)
 {
     if (side->restore) /* it is set at the end in any case */
@@ -163,9 +174,9 @@ void side_finish(struct side *side)
     if (side->left_direct && !side->has_offset)
         side->offset = sys_lseek(side->reopened, 0, SEEK_CUR);
     if ((side->restore || (side->left_direct && !side->has_offset)) && side->offset >= 0)
-        sys_lseek(side->endpoint->fd, side->offset, SEEK_SET);
+        sys_lseek(side->home, side->offset, SEEK_SET);
     else if (side->guarded)
-        sys_lseek(side->endpoint->fd, side->own, SEEK_SET);
+        sys_lseek(side->home, side->own, SEEK_SET);
     side->restore = side->left_direct = side->guarded = false;
     if (side->reopened >= 0)
         sys_close(side->reopened);

@@ -23,6 +23,7 @@ struct side {
     bool left_direct; /* O_DIRECT was given up for an unaligned piece */
     bool blocked;     /* it said so in this step */
     int64_t offset, own;
+    int home; /* whose offset is given back: the endpoint's own descriptor, but for a stand-in */
 };
 
 void side_init(struct side *side, enum sluice_side which, struct sluice_endpoint *endpoint,
@@ -51,6 +52,10 @@ size_t side_bound(const struct side *side);
 
 /* Takes the offset from the descriptor's own into `offset`, to be given back at the end. */
 int side_take_offset(struct side *side);
+
+/* The endpoint stands in for this descriptor, whose own offset is used unless one was given, and moved
+ * on at the end. */
+void side_stand_in_for(struct side *side, int fd);
 
 /* The descriptor's own offset may be moved from now on: it is put back at the end. */
 int side_guard_offset(struct side *side);

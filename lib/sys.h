@@ -48,6 +48,7 @@ int sys_pipe2(int fds[2], int flags);
 int sys_fcntl(int fd, int command, int argument);
 int sys_ioctl(int fd, unsigned long request, void *argument);
 int sys_open(const char *path, int flags);
+ssize_t sys_readlink(const char *path, char *buffer, size_t length);
 int sys_close(int fd);
 int sys_ftruncate(int fd, int64_t length);
 int sys_fallocate(int fd, int mode, int64_t offset, int64_t length);

@@ -18,6 +18,7 @@
 #include "rate.h"
 #include "readahead.h"
 #include "side.h"
+#include "snapshot.h"
 
 /* After so many waits in vain, an end that says it is ready and is not is asked again after so many
  * nanoseconds only. */
@@ -52,6 +53,7 @@ struct sluice_transfer {
     struct holes holes;
     struct footprint footprint;
     struct readahead readahead;
+    struct snapshot snapshot;
     uint64_t source_begin, sink_begin; /* with cache=drop */
 
     uint64_t taken, delivered;

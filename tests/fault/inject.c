@@ -287,6 +287,7 @@ WRAP(clone_range)
 WRAP(ftruncate)
 WRAP(cachestat)
 WRAP(fadvise)
+WRAP(readlink)
 WRAP(sync_file_range)
 WRAP(pread_nowait)
 WRAP(fallocate)
@@ -624,6 +625,13 @@ int __wrap_sys_open(const char *path, int flags)
     const int fd = __real_sys_open(path, flags);
     made(fd, sscanf(path, "/proc/self/fd/%d", &again) == 1 ? role(again) : OTHER_OF_OURS);
     return fd;
+}
+
+ssize_t __wrap_sys_readlink(const char *path, char *buffer, size_t length)
+{
+    int64_t value;
+    return struck(POINT_READLINK, NULL, &value) ? (ssize_t)value
+                                                : __real_sys_readlink(path, buffer, length);
 }
 
 int64_t __wrap_sys_lseek(int fd, int64_t offset, int whence)

@@ -60,6 +60,7 @@
     X(BYTES_QUEUED, "ioctl(FIONREAD) of the source")                                               \
     X(IOCTL, "ioctl")                                                                              \
     X(OPEN, "open")                                                                                \
+    X(READLINK, "readlink")                                                                        \
     X(CLOSE, "close")                                                                              \
     X(EVENTFD, "eventfd")
 
