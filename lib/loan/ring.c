@@ -30,12 +30,28 @@ struct loan_ring {
     struct ring_send *sends; /* that are not answered */
 };
 
+/* A ring whose descriptor is none of the standard ones, should these be closed. */
+static int open_ring(struct io_uring *uring)
+{
+    const int error = io_uring_queue_init(ENTRIES, uring, 0);
+    if (error < 0 || uring->ring_fd > 2)
+        return error;
+    const int higher = fd_above_standard(uring->ring_fd);
+    if (higher < 0) { /* the old one is closed already: what is left of it is unmapped */
+        uring->ring_fd = uring->enter_ring_fd = -1;
+        io_uring_queue_exit(uring);
+        return higher;
+    }
+    uring->ring_fd = uring->enter_ring_fd = higher;
+    return 0;
+}
+
 int loan_ring_new(struct sluice_loan_pool *pool)
 {
     struct loan_ring *ring = calloc(1, sizeof *ring);
     if (!ring)
         return -ENOMEM;
-    int error = io_uring_queue_init(ENTRIES, &ring->uring, 0);
+    int error = open_ring(&ring->uring);
     if (error >= 0 && pool->epoll >= 0) {
         error = sys_epoll_add(pool->epoll, ring->uring.ring_fd, NULL);
         if (error < 0)

@@ -20,6 +20,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -1023,6 +1024,32 @@ static void locked_memory_that_is_not_granted_fails_no_send(void **state)
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+/* Nothing of the library's is a standard descriptor, also where these are closed. */
+static void no_descriptor_is_a_standard_one(void **state)
+{
+    int status;
+
+    (void)state;
+    fflush(NULL);
+    const pid_t child = fork();
+    if (child == 0) {
+        struct scene scene;
+        struct stat file;
+        int low = 0;
+        scene_open(&scene, TCP, SLUICE_LOAN_SEND_ZC, 64 * KIB, 2);
+        for (int fd = 0; fd <= 2; fd++)
+            close(fd);
+        low |= sluice_loan_pool_fd(scene.pool) <= 2;
+        send_round(&scene, 0, 64 * KIB, 1); /* makes a ring */
+        for (int fd = 0; fd <= 2; fd++)
+            low |= fstat(fd, &file) == 0;
+        _exit(low);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 /* ---- what a probe has found ---- */
 
 static void measured(sluice_probe *probe, const char *from, const char *to, const char *call,
@@ -1123,6 +1150,7 @@ int main(void)
         cmocka_unit_test(loopback_is_not_asked_at_all),
         cmocka_unit_test(a_socket_with_an_error_queue_in_use_is_left_alone),
         cmocka_unit_test(locked_memory_that_is_not_granted_fails_no_send),
+        cmocka_unit_test(no_descriptor_is_a_standard_one),
         cmocka_unit_test(choices_go_by_the_probe),
         cmocka_unit_test(a_pool_can_be_abandoned_with_everything_out),
     };
