@@ -128,7 +128,7 @@ enum loan_trial {
 struct loan_way_state {
     struct sluice_loan_choice choice;
     enum loan_trial trial;
-    uint64_t most; /* bytes of a send that it took too much memory for, less one */
+    uint64_t most; /* bytes of a send: more of them is more than may be lent */
 };
 
 struct sluice_loan_sink {
@@ -142,7 +142,6 @@ struct sluice_loan_sink {
     enum sluice_loan_way order[SLUICE_LOAN_WAY_COUNT - 1];
     struct loan_way_state way[SLUICE_LOAN_WAY_COUNT]; /* by name */
     struct loan_notices notices;
-    uint32_t ring_awaited; /* sends by io_uring that are not answered */
 };
 
 /* Fills in what is known of the ways of this sink. */

@@ -25,16 +25,16 @@ int sluice_loan_pool_new(sluice_context *context, const struct sluice_loan_optio
 {
     struct sluice_loan_options own = {0};
     const int error = options ? sized_read(&own, sizeof own, options) : 0;
-    const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
 
-    if (error < 0 || own.buffer_size > LARGEST)
+    if (error < 0 || own.buffer_size > LARGEST || own.buffer_size > SIZE_MAX / 4)
         return -EINVAL;
     struct sluice_loan_pool *pool = calloc(1, sizeof *pool);
     if (!pool)
         return -ENOMEM;
     pool->context = context;
     pool->max = own.max_loans ? own.max_loans : DEFAULT_MAX;
-    pool->loan_size = own.buffer_size ? own.buffer_size : DEFAULT_SIZE;
+    pool->loan_size = own.buffer_size ? (size_t)own.buffer_size : DEFAULT_SIZE;
     pool->loan_size = (pool->loan_size + page - 1) / page * page;
     pool->epoll = -1;
     *ret = pool;

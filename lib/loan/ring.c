@@ -132,12 +132,12 @@ unsigned loan_ring_reap(struct loan_ring *ring)
 ssize_t loan_ring_send(struct loan_ring *ring, struct sluice_loan_sink *sink,
                        struct sluice_loan *loan, const void *bytes, size_t length, bool *ret_notice)
 {
-    struct io_uring_sqe *sqe = io_uring_get_sqe(&ring->uring);
     struct ring_send *send = calloc(1, sizeof *send);
+    struct io_uring_sqe *sqe = send ? io_uring_get_sqe(&ring->uring) : NULL;
     struct io_uring_cqe *cqe;
 
     *ret_notice = false;
-    if (!sqe || !send) {
+    if (!sqe) {
         free(send);
         return -ENOMEM;
     }

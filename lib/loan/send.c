@@ -63,8 +63,8 @@ static enum refusal refusal_of(enum sluice_loan_way way, ssize_t error)
 struct job {
     struct sluice_loan *loan;
     struct sluice_loan_sink *sink;
-    uint64_t offset, length;
-    bool wait; /* in the call, where the descriptor does */
+    size_t offset, length; /* in the loan */
+    bool wait;             /* in the call, where the descriptor does */
 };
 
 static const char *bytes_of(const struct job *job)
@@ -224,8 +224,8 @@ static void refuse(struct job *job, enum sluice_loan_way way, enum refusal refus
         return;
     }
     state->choice.refused++;
-    /* Nothing is lent, and yet it is too much: so it will be at this length. */
-    if (job->loan->pool->awaited == 0 && job->length > 0)
+    /* Nothing is lent, and yet it is more than may be: so it will be at this length. */
+    if (error == -ENOBUFS && job->loan->pool->awaited == 0)
         state->most = job->length - 1;
 }
 
@@ -275,12 +275,14 @@ static int check(const struct sluice_loan *loan, const struct sluice_loan_sink *
 ssize_t sluice_loan_send(sluice_loan *loan, sluice_loan_sink *sink, uint64_t offset,
                          uint64_t length)
 {
-    struct job job = {.loan = loan, .sink = sink, .offset = offset, .length = length};
+    struct job job = {.loan = loan, .sink = sink};
     struct sigpipe_guard guard = {0};
     const int error = check(loan, sink, offset, length);
 
     if (error < 0 || (length == 0 && sink->side.endpoint->medium != MEDIUM_MESSAGE))
         return error;
+    job.offset = (size_t)offset;
+    job.length = (size_t)length;
     seal(loan);
     if (may_raise_sigpipe(sink, loan))
         sigpipe_block(&guard);
@@ -314,8 +316,8 @@ static int send_all(struct job *job, uint64_t *sent)
             return error;
         if (value > 0) {
             *sent += (uint64_t)value;
-            job->offset += (uint64_t)value;
-            job->length -= (uint64_t)value;
+            job->offset += (size_t)value;
+            job->length -= (size_t)value;
         }
     }
     return 0;
@@ -324,12 +326,14 @@ static int send_all(struct job *job, uint64_t *sent)
 int sluice_loan_send_all(sluice_loan *loan, sluice_loan_sink *sink, uint64_t offset,
                          uint64_t length, uint64_t *ret_sent)
 {
-    struct job job = {.loan = loan, .sink = sink, .offset = offset, .length = length, .wait = true};
+    struct job job = {.loan = loan, .sink = sink, .wait = true};
     struct sigpipe_guard guard = {0};
     uint64_t sent = 0;
     int error = check(loan, sink, offset, length);
 
     if (error >= 0 && length > 0) {
+        job.offset = (size_t)offset;
+        job.length = (size_t)length;
         seal(loan);
         if (may_raise_sigpipe(sink, loan))
             sigpipe_block(&guard);

@@ -12,6 +12,10 @@
 
 #include "../sys.h"
 
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24 /* Linux 5.18 */
+#endif
+
 enum {
     HUGE = 2 << 20, /* the size of a huge page where they are of use; of others it is a multiple or
                        a part, and nothing breaks */
@@ -75,11 +79,18 @@ void loan_slab_free(struct loan_slab *slab)
     free(slab);
 }
 
+/* Locked memory (mlockall) lets go of its pages only if it is told to in so many words. */
+static bool drop_pages(void *memory, size_t size)
+{
+    return sys_madvise(memory, size, MADV_DONTNEED) >= 0 ||
+           sys_madvise(memory, size, MADV_DONTNEED_LOCKED) >= 0;
+}
+
 bool loan_slab_replace(struct loan_slab *slab)
 {
-    if (sys_madvise(slab->memory, slab->size, MADV_DONTNEED) >= 0)
+    if (drop_pages(slab->memory, slab->size))
         return true;
-    /* Memory that is locked (mlockall) stays where it is: other memory takes its place. */
+    /* An older kernel's locked memory: other memory takes its place. */
     sys_munmap(slab->mapping, slab->mapped);
     slab->mapping = NULL;
     return slab_map(slab) >= 0;
@@ -87,5 +98,5 @@ bool loan_slab_replace(struct loan_slab *slab)
 
 bool loan_slab_replace_one(struct sluice_loan *loan)
 {
-    return sys_madvise(loan->data, loan->pool->loan_size, MADV_DONTNEED) >= 0;
+    return drop_pages(loan->data, loan->pool->loan_size);
 }

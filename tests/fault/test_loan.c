@@ -593,7 +593,8 @@ static int stubborn_advice; /* that is refused */
 
 static int refuse_madvise(void *address, size_t length, int advice)
 {
-    return advice == stubborn_advice ? -EINVAL : __real_sys_madvise(address, length, advice);
+    return advice == stubborn_advice || advice == 24 ? -EINVAL
+                                                     : __real_sys_madvise(address, length, advice);
 }
 
 /* Pages that will not go (locked ones): other memory takes their place. */
