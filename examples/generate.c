@@ -33,7 +33,8 @@ static int generate(sluice_loan_pool *pool, sluice_loan_sink *sink, const char *
     int error = sluice_loan_get(pool, SLUICE_LOAN_CONSTANT, &loan);
     if (error < 0)
         return error;
-    const size_t length = fill_with_lines(sluice_loan_data(loan), sluice_loan_size(loan), line);
+    const size_t length =
+        fill_with_lines(sluice_loan_data(loan), (size_t)sluice_loan_size(loan), line);
     error = length > 0 ? 0 : -E2BIG;
     while (error == 0)
         error = sluice_loan_send_all(loan, sink, 0, length, NULL);
