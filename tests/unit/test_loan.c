@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -21,6 +22,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -681,6 +683,119 @@ static void a_send_takes_what_fits_and_never_waits(void **state)
                 }
 }
 
+struct slow_reader {
+    int fd;
+    char *got;
+    size_t length;
+};
+
+static void *read_slowly(void *data)
+{
+    struct slow_reader *reader = data;
+    size_t read = 0;
+
+    while (read < reader->length) {
+        poll(NULL, 0, 1);
+        const size_t came =
+            read_all(reader->fd, reader->got + read,
+                     reader->length - read < 200000 ? reader->length - read : 200000);
+        if (came == 0)
+            break;
+        read += came;
+    }
+    reader->length = read;
+    return NULL;
+}
+
+/* It waits, inside the call or for the descriptor, and all of it arrives. */
+static void send_all_waits_for_a_slow_reader(void **state)
+{
+    enum { LENGTH = 2 * MIB };
+
+    (void)state;
+    for (unsigned behind = 0; behind < BEHIND_COUNT; behind++)
+        for (unsigned way = SLUICE_LOAN_AUTO; way < SLUICE_LOAN_WAY_COUNT; way++)
+            for (unsigned flags = 0; flags <= SLUICE_LOAN_CONSTANT; flags++)
+                for (int blocking = 0; blocking < 2; blocking++) {
+                    struct scene scene;
+                    sluice_loan *loan;
+                    uint64_t sent = 0;
+                    pthread_t thread;
+
+                    scene_open(&scene, behind, way, LENGTH, 1);
+                    if (blocking) {
+                        const struct sluice_loan_sink_options options = {.size = sizeof options,
+                                                                         .prefer = way};
+                        sluice_loan_sink_free(scene.sink);
+                        fcntl(scene.fd, F_SETFL, fcntl(scene.fd, F_GETFL) & ~O_NONBLOCK);
+                        assert_int_equal(
+                            sluice_loan_sink_new(scene.pool, scene.endpoint, &options, &scene.sink),
+                            0);
+                    }
+                    struct slow_reader reader = {
+                        .fd = scene.peer, .got = malloc(LENGTH), .length = LENGTH};
+                    assert_int_equal(sluice_loan_get(scene.pool, flags, &loan), 0);
+                    fill(sluice_loan_data(loan), LENGTH, 2);
+                    assert_int_equal(pthread_create(&thread, NULL, read_slowly, &reader), 0);
+                    assert_int_equal(sluice_loan_send_all(loan, scene.sink, 0, LENGTH, &sent), 0);
+                    pthread_join(thread, NULL);
+                    assert_int_equal(sent, LENGTH);
+                    assert_int_equal(reader.length, LENGTH);
+                    assert_memory_equal(reader.got, sluice_loan_data(loan), LENGTH);
+                    free(reader.got);
+                    sluice_loan_put(loan);
+                    scene_close(&scene);
+                }
+}
+
+static void on_alarm(int number)
+{
+    (void)number;
+}
+
+/* A signal ends the wait, and the count says where to go on. */
+static void send_all_can_be_interrupted(void **state)
+{
+    enum { LENGTH = 2 * MIB };
+    const struct sigaction action = {.sa_handler = on_alarm}; /* without SA_RESTART */
+    struct sigaction before;
+
+    (void)state;
+    sigaction(SIGALRM, &action, &before);
+    for (unsigned behind = 0; behind < BEHIND_COUNT; behind++)
+        for (unsigned flags = 0; flags <= SLUICE_LOAN_CONSTANT; flags++) {
+            const struct itimerval soon = {.it_value = {.tv_usec = 20000},
+                                           .it_interval = {.tv_usec = 20000}};
+            const struct itimerval never = {0};
+            struct scene scene;
+            sluice_loan *loan;
+            uint64_t sent = 0;
+            char *got = malloc(LENGTH);
+
+            scene_open(&scene, behind, SLUICE_LOAN_AUTO, LENGTH, 1);
+            setsockopt(scene.fd, SOL_SOCKET, SO_SNDBUF, &(int){65536}, sizeof(int));
+            setsockopt(scene.peer, SOL_SOCKET, SO_RCVBUF, &(int){65536}, sizeof(int));
+            fcntl(scene.fd, F_SETFL, fcntl(scene.fd, F_GETFL) & ~O_NONBLOCK);
+            assert_int_equal(sluice_loan_get(scene.pool, flags, &loan), 0);
+            fill(sluice_loan_data(loan), LENGTH, 2);
+            setitimer(ITIMER_REAL, &soon, NULL);
+            assert_int_equal(sluice_loan_send_all(loan, scene.sink, 0, LENGTH, &sent), -EINTR);
+            setitimer(ITIMER_REAL, &never, NULL);
+            assert_true(sent > 0 && sent < LENGTH);
+            struct slow_reader reader = {.fd = scene.peer, .got = got, .length = LENGTH};
+            pthread_t thread;
+            assert_int_equal(pthread_create(&thread, NULL, read_slowly, &reader), 0);
+            assert_int_equal(sluice_loan_send_all(loan, scene.sink, sent, LENGTH - sent, NULL), 0);
+            pthread_join(thread, NULL);
+            assert_int_equal(reader.length, LENGTH);
+            assert_memory_equal(got, sluice_loan_data(loan), LENGTH);
+            free(got);
+            sluice_loan_put(loan);
+            scene_close(&scene);
+        }
+    sigaction(SIGALRM, &before, NULL);
+}
+
 static void a_reader_that_leaves_is_an_error_without_a_signal(void **state)
 {
     (void)state;
@@ -1142,6 +1257,8 @@ int main(void)
         cmocka_unit_test(pieces_of_a_constant_loan_in_any_order),
         cmocka_unit_test(a_constant_loan_cannot_be_written_once_sent),
         cmocka_unit_test(a_send_takes_what_fits_and_never_waits),
+        cmocka_unit_test(send_all_waits_for_a_slow_reader),
+        cmocka_unit_test(send_all_can_be_interrupted),
         cmocka_unit_test(a_reader_that_leaves_is_an_error_without_a_signal),
         cmocka_unit_test(files_and_messages_are_sinks_too),
         cmocka_unit_test(what_is_no_sink_is_refused),
