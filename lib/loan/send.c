@@ -293,16 +293,21 @@ ssize_t sluice_loan_send(sluice_loan *loan, sluice_loan_sink *sink, uint64_t off
     return value;
 }
 
-/* Until the sink is writable. POLLERR may be a notification, which has to be taken for it to go. */
+enum { PATIENCE = 1000000 }; /* nanoseconds */
+
+/* Until the sink is writable. POLLERR may be a notification, which has to be taken for it to go; or
+ * one that is not for us to take, and comes at once each time. */
 static int wait_for(struct sluice_loan_sink *sink)
 {
     struct pollfd fd = {.fd = sink->side.fd, .events = POLLOUT};
 
     sink->polls++;
     const int ready = sys_poll(&fd, 1, NULL);
-    if (ready > 0 && (fd.revents & POLLERR))
-        loan_sink_reap(sink);
-    return ready < 0 ? ready : 0;
+    if (ready < 0)
+        return ready;
+    if ((fd.revents & POLLERR) && loan_sink_reap(sink) == 0 && !(fd.revents & POLLOUT))
+        return sys_sleep_until(sys_now() + PATIENCE);
+    return 0;
 }
 
 static int send_all(struct job *job, uint64_t *sent)

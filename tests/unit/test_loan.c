@@ -25,6 +25,7 @@
 #include <sys/time.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -687,6 +688,7 @@ struct slow_reader {
     int fd;
     char *got;
     size_t length;
+    int delay; /* milliseconds before it begins */
 };
 
 static void *read_slowly(void *data)
@@ -694,6 +696,7 @@ static void *read_slowly(void *data)
     struct slow_reader *reader = data;
     size_t read = 0;
 
+    poll(NULL, 0, reader->delay);
     while (read < reader->length) {
         poll(NULL, 0, 1);
         const size_t came =
@@ -746,6 +749,44 @@ static void send_all_waits_for_a_slow_reader(void **state)
                     sluice_loan_put(loan);
                     scene_close(&scene);
                 }
+}
+
+/* An error queue that is not ours says POLLERR at once, for ever: that is no reason to spin. */
+static void waiting_beside_a_full_error_queue_costs_nothing(void **state)
+{
+    enum { LENGTH = 8 * MIB };
+    struct scene scene;
+    sluice_loan *loan;
+    struct timespec before, after;
+    struct pollfd wait;
+    const int on = 1;
+    char *got = malloc(LENGTH);
+    pthread_t thread;
+
+    (void)state;
+    scene_open(&scene, TCP, SLUICE_LOAN_AUTO, LENGTH, 1);
+    assert_int_equal(setsockopt(scene.fd, SOL_SOCKET, SO_ZEROCOPY, &on, sizeof on), 0);
+    assert_int_equal(send(scene.fd, "x", 1, MSG_ZEROCOPY), 1);
+    assert_int_equal(recv(scene.peer, got, 1, MSG_WAITALL), 1);
+    wait = (struct pollfd){.fd = scene.fd};
+    assert_int_equal(poll(&wait, 1, 5000), 1);
+    assert_int_equal(wait.revents, POLLERR);
+    assert_int_equal(sluice_loan_get(scene.pool, 0, &loan), 0);
+    fill(sluice_loan_data(loan), LENGTH, 2);
+    struct slow_reader reader = {.fd = scene.peer, .got = got, .length = LENGTH, .delay = 300};
+    assert_int_equal(pthread_create(&thread, NULL, read_slowly, &reader), 0);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &before);
+    assert_int_equal(sluice_loan_send_all(loan, scene.sink, 0, LENGTH, NULL), 0);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &after);
+    pthread_join(thread, NULL);
+    assert_memory_equal(got, sluice_loan_data(loan), LENGTH);
+    const long spent =
+        (after.tv_sec - before.tv_sec) * 1000 + (after.tv_nsec - before.tv_nsec) / 1000000;
+    if (spent > 150)
+        fail_msg("%ld ms of CPU", spent);
+    free(got);
+    sluice_loan_put(loan);
+    scene_close(&scene);
 }
 
 static void on_alarm(int number)
@@ -1258,6 +1299,7 @@ int main(void)
         cmocka_unit_test(a_constant_loan_cannot_be_written_once_sent),
         cmocka_unit_test(a_send_takes_what_fits_and_never_waits),
         cmocka_unit_test(send_all_waits_for_a_slow_reader),
+        cmocka_unit_test(waiting_beside_a_full_error_queue_costs_nothing),
         cmocka_unit_test(send_all_can_be_interrupted),
         cmocka_unit_test(a_reader_that_leaves_is_an_error_without_a_signal),
         cmocka_unit_test(files_and_messages_are_sinks_too),
