@@ -43,13 +43,14 @@ def connect(receive=None):
     reader.settimeout(60)
     return reader
 
-got = {}
+got, progress = {}, [0, 0, 0]
 def read(name, reader):
     digest, length = hashlib.sha256(), 0
     while piece := reader.recv(1 << 16):
         piece = piece.lstrip(b"\0") if length == 0 else piece
         digest.update(piece)
         length += len(piece)
+        progress[name] = length
     got[name] = (length, digest.hexdigest())
 
 stalled = connect(4096)
@@ -62,12 +63,13 @@ for thread in threads:
 
 digest, length = hashlib.sha256(), 0
 sizes = [1, 100, 4095, 4096, 5000, 65536, 300000]
-started = time.monotonic()
 for number in range(400):
     piece = bytes([number % 255 + 1]) * sizes[number % len(sizes)]
     digest.update(piece)
     length += len(piece)
     server.stdin.write(piece)
+    # None of these three may fall so far behind that it is disconnected, on any machine.
+    wait_for(lambda: length - min(progress) < 1 << 19, "a reader gets nothing")
 server.stdin.close()
 for thread in threads:
     thread.join(60)
