@@ -218,3 +218,42 @@ int checksum_of_range(int fd, uint64_t offset, uint64_t length, enum checksum_ki
     free(buffer);
     return error;
 }
+
+/* ---- given, piece by piece ---- */
+
+struct checksum_state {
+    const struct algorithm *algorithm;
+    union state state;
+};
+
+int checksum_new(enum checksum_kind kind, struct checksum_state **ret)
+{
+    if (kind == CHECKSUM_NONE)
+        return -EINVAL;
+    if (!checksum_available(kind))
+        return -EOPNOTSUPP;
+    struct checksum_state *own = malloc(sizeof *own);
+    if (!own)
+        return -ENOMEM;
+    own->algorithm = &algorithms[kind];
+    const int error = own->algorithm->begin(&own->state);
+    if (error < 0)
+        free(own);
+    else
+        *ret = own;
+    return error;
+}
+
+void checksum_add(struct checksum_state *state, const void *bytes, size_t length)
+{
+    state->algorithm->add(&state->state, bytes, length);
+}
+
+void checksum_end(struct checksum_state *state, char ret_hex[static CHECKSUM_HEX])
+{
+    uint8_t digest[LONGEST_DIGEST];
+
+    state->algorithm->end(&state->state, digest);
+    to_hex(digest, state->algorithm->length, ret_hex);
+    free(state);
+}

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The checksum of bytes that are already in a file. It reads them: nothing is taken from a
- * transfer. */
+/* The checksum of bytes that are already in a file, which it reads: nothing is taken from a transfer.
+ * Or of bytes that are given to it, one piece after another. */
 #ifndef SLUICE_CLI_CHECKSUM_H
 #define SLUICE_CLI_CHECKSUM_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum checksum_kind {
@@ -27,6 +28,13 @@ void checksum_stop_when(int (*function)(void));
 
 /* Whether this program was built with it. CHECKSUM_NONE is not there to be computed. */
 bool checksum_available(enum checksum_kind kind);
+
+/* Begins one that bytes are given to. Returns 0; -EOPNOTSUPP; -EINVAL; -ENOMEM. */
+struct checksum_state;
+int checksum_new(enum checksum_kind kind, struct checksum_state **ret);
+void checksum_add(struct checksum_state *state, const void *bytes, size_t length);
+/* Writes the checksum, and frees the state. */
+void checksum_end(struct checksum_state *state, char ret_hex[static CHECKSUM_HEX]);
 
 /*
  * Reads `length` bytes from `offset` on by pread(2), which leaves the descriptor's own offset

@@ -6,5 +6,9 @@
 int command_copy(int argc, char **argv);
 int command_explain(int argc, char **argv);
 int command_probe(int argc, char **argv);
+int command_tee(int argc, char **argv);
+
+/* Started under the name tee: as POSIX and GNU have it, and nothing else. */
+int command_tee_alone(int argc, char **argv);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The command: a table of subcommands, which dispatches and prints the usage. */
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -17,6 +18,7 @@ static const struct command {
     {"copy", command_copy, "move bytes from one endpoint to another"},
     {"explain", command_explain, "show by which method, and why, without moving anything"},
     {"probe", command_probe, "measure which legs this kernel moves without a copy"},
+    {"tee", command_tee, "move one input to many sinks, sharing its pages"},
 };
 
 #define COMMANDS (sizeof commands / sizeof *commands)
@@ -82,8 +84,16 @@ static int flushed(int status)
     return status == STATUS_DONE ? STATUS_FAILED : status;
 }
 
+static bool is_tee(const char *name)
+{
+    const char *slash = strrchr(name, '/');
+    return strcmp(slash ? slash + 1 : name, "tee") == 0;
+}
+
 int main(int argc, char **argv)
 {
+    if (argc > 0 && is_tee(argv[0]))
+        return command_tee_alone(argc, argv);
     if (argc < 2) {
         print_help(stderr);
         return STATUS_USAGE;

@@ -54,6 +54,11 @@ void signals_install(void)
 
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         install(numbers[i]);
+    signals_ignore_sigpipe();
+}
+
+void signals_ignore_sigpipe(void)
+{
     sigpipe_ignored = signal(SIGPIPE, SIG_IGN) == SIG_IGN;
     signal(SIGXFSZ, SIG_IGN); /* EFBIG is told like any error, with what was delivered and parked */
 }

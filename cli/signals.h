@@ -15,6 +15,9 @@
  * ignored when we started (nohup) stays so. */
 void signals_install(void);
 
+/* Of the same, only that SIGPIPE is ignored. */
+void signals_ignore_sigpipe(void);
+
 /* What the deadly signals cancel; NULL: nothing. */
 void signals_set_cancel(sluice_cancel *cancel);
 

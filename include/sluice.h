@@ -657,7 +657,7 @@ SLUICE_PUBLIC void sluice_fanout_end(sluice_fanout *fanout);
  * budget: bytes to take at most in this call, 0: no bound.
  * Returns enum sluice_step: SLUICE_DONE once the source has ended and each sink has got everything, or
  * no sink is left; SLUICE_WAIT: wait for any of what sluice_fanout_watch() lists, or until *ret_deadline
- * (CLOCK_MONOTONIC, nanoseconds, 0: none); SLUICE_MORE. Or a negative errno: the source's, -ECANCELED,
+ * (CLOCK_MONOTONIC, nanoseconds, 0: none); SLUICE_MORE. Or a negative errno: the source's (once what it gave is delivered), -ECANCELED,
  * -EOPNOTSUPP (the requirement broke), -ENOMEM; sluice_fanout_error() tells the rest. A sink's error
  * ends that sink alone.
  */

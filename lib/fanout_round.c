@@ -35,10 +35,13 @@ void fanout_fell_back(struct sluice_fanout *fanout, enum sluice_side side, const
                                  .at = fanout->taken};
 }
 
+/* After an error of the source what it gave is still delivered: 0, and it counts at the end. Any other
+ * ends the fan-out at once. */
 static int fail(struct sluice_fanout *fanout, enum sluice_side side, const char *operation,
                 int error, const char *reason)
 {
-    fanout->failed = true;
+    fanout->failed = side != SLUICE_SIDE_SOURCE;
+    fanout->ended = true;
     fanout->error = (struct sluice_error){.size = sizeof fanout->error,
                                           .error = error,
                                           .side = side,
@@ -46,7 +49,7 @@ static int fail(struct sluice_fanout *fanout, enum sluice_side side, const char 
                                           .reason = reason,
                                           .offset = fanout->taken,
                                           .delivered = fanout->taken};
-    return error;
+    return fanout->failed ? error : 0;
 }
 
 uint64_t round_size(const struct sluice_fanout *fanout)

@@ -211,9 +211,6 @@ static int wait_for(struct sluice_fanout *fanout)
     return error < 0 ? error : SLUICE_WAIT;
 }
 
-/* A sink whose reader has left between our last look and this wait would not be seen again: its
- * descriptor says so at once, and needs no second look. */
-
 /* ---- steps ---- */
 
 static int advance(struct sluice_fanout *fanout, uint64_t budget)
@@ -235,8 +232,10 @@ static int advance(struct sluice_fanout *fanout, uint64_t budget)
             see_to_the_end(fanout);
         if (fanout->stopped)
             return stop(fanout, "cancel", -ECANCELED);
-        if (fanout->running == 0)
-            return SLUICE_DONE;
+        if (fanout->running == 0) {
+            fanout->failed = fanout->error.error < 0; /* the source's: nothing is left to deliver */
+            return fanout->failed ? fanout->error.error : SLUICE_DONE;
+        }
         if (budget && used >= budget)
             return SLUICE_MORE;
         const uint64_t want = may_take(fanout, budget ? budget - used : UINT64_MAX);
@@ -245,7 +244,7 @@ static int advance(struct sluice_fanout *fanout, uint64_t budget)
             if (value < 0)
                 return (int)value;
             rate_spend(&fanout->rate, (uint64_t)value);
-            moved |= value > 0 || !fanout->in.blocked;
+            moved |= value > 0 || !fanout->in.blocked; /* also at the end: it is seen to */
             const int error = value > 0 ? report(fanout) : 0;
             if (error < 0)
                 return error;

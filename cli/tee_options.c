@@ -1,0 +1,507 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config.h"
+#include "tee.h"
+#include "units.h"
+
+enum { LONG_ONLY = 256, MOST_OPTIONS = 32 };
+
+static const char *const output_errors[] = {
+    [OUTPUT_WARN] = "warn",
+    [OUTPUT_WARN_NOPIPE] = "warn-nopipe",
+    [OUTPUT_EXIT] = "exit",
+    [OUTPUT_EXIT_NOPIPE] = "exit-nopipe",
+};
+
+/* ---- values ---- */
+
+static const char *parse_size(const char *argument, uint64_t *ret)
+{
+    uint64_t size = 0;
+    const int error = units_parse_size(argument, &size);
+
+    if (error < 0)
+        return error == -ERANGE ? "it is too large" : "a size is wanted, as 4096, 64K or 1.5GiB";
+    *ret = size;
+    return size == 0 ? "0 is too little" : NULL;
+}
+
+static const char *parse_slow(const char *argument, enum sluice_slow *ret, char **ret_file)
+{
+    static const char spill[] = "spill=";
+
+    if (strncmp(argument, spill, sizeof spill - 1) == 0 && argument[sizeof spill - 1]) {
+        free(*ret_file);
+        *ret = SLUICE_SLOW_SPILL;
+        *ret_file = strdup(argument + sizeof spill - 1);
+        return *ret_file ? NULL : "not enough memory";
+    }
+    for (int slow = SLUICE_SLOW_WAIT; slow < SLUICE_SLOW_SPILL; slow++)
+        if (strcmp(argument, sluice_slow_name((enum sluice_slow)slow)) == 0) {
+            free(*ret_file);
+            *ret_file = NULL;
+            *ret = (enum sluice_slow)slow;
+            return NULL;
+        }
+    return "wait, drop, detach or spill=FILE is wanted";
+}
+
+static const char *parse_pipes(const char *argument, uint32_t *ret)
+{
+    char *end;
+    errno = 0;
+    const unsigned long value = strtoul(argument, &end, 10);
+
+    if (*argument < '0' || *argument > '9' || *end || errno || value == 0 || value > 1024)
+        return "a number of pipes from 1 to 1024 is wanted";
+    *ret = (uint32_t)value;
+    return NULL;
+}
+
+/* ---- options of the command ---- */
+
+typedef const char *option_function(struct tee *tee, const char *argument);
+
+static const char *on_append(struct tee *tee, const char *argument)
+{
+    (void)argument;
+    tee->options.append = true;
+    return NULL;
+}
+
+static const char *on_ignore(struct tee *tee, const char *argument)
+{
+    (void)argument;
+    tee->options.ignore_interrupts = true;
+    return NULL;
+}
+
+/* As GNU takes it: also the beginning of a word, if no other begins so. */
+static const char *on_output_error(struct tee *tee, const char *argument)
+{
+    const size_t length = argument ? strlen(argument) : 0;
+    enum output_error found = OUTPUT_SIGPIPE;
+
+    if (!argument)
+        found = OUTPUT_WARN_NOPIPE;
+    for (int mode = OUTPUT_WARN; argument && mode <= OUTPUT_EXIT_NOPIPE; mode++) {
+        if (strcmp(output_errors[mode], argument) == 0) {
+            found = (enum output_error)mode;
+            break;
+        }
+        if (strncmp(output_errors[mode], argument, length) == 0)
+            found = found ? OUTPUT_EXIT_NOPIPE + 1 : (enum output_error)mode;
+    }
+    if (found == OUTPUT_SIGPIPE || found > OUTPUT_EXIT_NOPIPE)
+        return "warn, warn-nopipe, exit or exit-nopipe is wanted";
+    tee->options.output_error = found;
+    return NULL;
+}
+
+static const char *on_from(struct tee *tee, const char *argument)
+{
+    static char why[1024];
+
+    address_free(&tee->options.source);
+    if (address_parse(argument, &tee->options.source, why, sizeof why) < 0)
+        return why;
+    return address_is_kind(&tee->options.source) ? "it is only a kind: there is nothing to open"
+                                                 : NULL;
+}
+
+static const char *on_slow(struct tee *tee, const char *argument)
+{
+    return parse_slow(argument, &tee->options.defaults.slow, &tee->options.spill);
+}
+
+static const char *on_lag(struct tee *tee, const char *argument)
+{
+    return parse_size(argument, &tee->options.defaults.lag);
+}
+
+static const char *on_lag_pipes(struct tee *tee, const char *argument)
+{
+    return parse_pipes(argument, &tee->options.defaults.lag_pipes);
+}
+
+static const char *on_rate(struct tee *tee, const char *argument)
+{
+    return parse_size(argument, &tee->options.library.rate);
+}
+
+static const char *on_pipe_size(struct tee *tee, const char *argument)
+{
+    uint64_t size = 0;
+    const char *wrong = parse_size(argument, &size);
+
+    tee->options.library.pipe_size = (uint32_t)size;
+    return !wrong && size > (1U << 30) ? "a size from 1 to 1G is wanted" : wrong;
+}
+
+static const char *on_linger(struct tee *tee, const char *argument)
+{
+    const int error = units_parse_seconds(argument, &tee->options.linger);
+    return error < 0 ? "seconds are wanted, as 10, 0.5, 200ms or 2m" : NULL;
+}
+
+static const char *on_require(struct tee *tee, const char *argument)
+{
+    static const char *const names[] = {"any", "no-user-copy", "zero-copy"};
+    for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(argument, names[i]) == 0) {
+            tee->options.library.require = (enum sluice_require)i;
+            return NULL;
+        }
+    return "any, no-user-copy or zero-copy is wanted";
+}
+
+static const char *on_checksum(struct tee *tee, const char *argument)
+{
+    const int error = checksum_kind_from_name(argument, &tee->options.checksum);
+    return error == -EOPNOTSUPP ? "this build has no such checksum"
+           : error < 0          ? "xxh3 or sha256 is wanted"
+                                : NULL;
+}
+
+static const char *on_progress(struct tee *tee, const char *argument)
+{
+    (void)argument;
+    tee->options.progress = true;
+    return NULL;
+}
+
+static const char *on_quiet(struct tee *tee, const char *argument)
+{
+    (void)argument;
+    tee->options.quiet = true;
+    return NULL;
+}
+
+static const char *on_stats(struct tee *tee, const char *argument)
+{
+    (void)argument;
+    tee->options.stats = true;
+    return NULL;
+}
+
+static const char *on_json(struct tee *tee, const char *argument)
+{
+    (void)argument;
+#ifndef HAVE_JANSSON
+    (void)tee;
+    return "this build has no JSON";
+#else
+    tee->options.json = true;
+    return NULL;
+#endif
+}
+
+static const struct option_row {
+    const char *name; /* NULL: the letter alone */
+    int letter;       /* 0: none */
+    bool gnu;         /* known under the name tee, too */
+    int has_argument;
+    const char *argument;
+    option_function *function;
+    const char *help;
+} rows[] = {
+    {"append", 'a', true, no_argument, NULL, on_append, "add to the end of files"},
+    {"ignore-interrupts", 'i', true, no_argument, NULL, on_ignore, "ignore SIGINT"},
+    {NULL, 'p', true, no_argument, NULL, on_output_error, "the same as --output-error"},
+    {"output-error", 0, true, optional_argument, "MODE", on_output_error,
+     "warn, warn-nopipe, exit, exit-nopipe"},
+    {"from", 0, false, required_argument, "SOURCE", on_from,
+     "read SOURCE instead of standard input"},
+    {"slow", 0, false, required_argument, "POLICY", on_slow,
+     "slow sinks: wait, drop, detach, spill=FILE"},
+    {"lag", 0, false, required_argument, "SIZE", on_lag,
+     "a sink is slow when it lags so far (16M)"},
+    {"lag-pipes", 0, false, required_argument, "N", on_lag_pipes, "or in so many pipes (2 to 16)"},
+    {"rate", 'L', false, required_argument, "RATE", on_rate, "at most RATE bytes a second"},
+    {"pipe-size", 0, false, required_argument, "SIZE", on_pipe_size,
+     "capacity asked for each private pipe"},
+    {"linger", 0, false, required_argument, "SECONDS", on_linger,
+     "wait so long for slow sinks and peers at the end (10)"},
+    {"require", 0, false, required_argument, "WHAT", on_require, "any, no-user-copy, zero-copy"},
+    {"checksum", 0, false, required_argument, "NAME", on_checksum,
+     "xxh3 or sha256 of all that was read"},
+    {"progress", 0, false, no_argument, NULL, on_progress, "show progress"},
+    {"quiet", 'q', false, no_argument, NULL, on_quiet, "no progress, no notices"},
+    {"stats", 0, false, no_argument, NULL, on_stats, "print what became of each sink at the end"},
+    {"json", 0, false, no_argument, NULL, on_json, "the same as JSON, on standard error"},
+    {"help", 'h', true, no_argument, NULL, NULL, "this text"},
+};
+
+#define ROWS (sizeof rows / sizeof *rows)
+_Static_assert(ROWS < MOST_OPTIONS, "enlarge MOST_OPTIONS");
+
+static void print_help(const struct tee *tee)
+{
+    printf(tee->alone ? "usage: %s [OPTIONS] [FILE…]\n\n"
+                      : "usage: sluice tee [OPTIONS] [SINK…]\n\n",
+           tee->alone);
+    for (const struct option_row *row = rows; row < rows + ROWS; row++) {
+        char left[64];
+        if (tee->alone && !row->gnu)
+            continue;
+        const bool optional = row->has_argument == optional_argument;
+        snprintf(left, sizeof left, optional ? "--%s[=%s]" : "%s%s%s%s",
+                 optional ? row->name : "--",
+                 optional    ? row->argument
+                 : row->name ? row->name
+                             : "",
+                 row->argument ? " " : "", row->argument ? row->argument : "");
+        printf("  %c%c%c %-28s %s\n", row->letter ? '-' : ' ', row->letter ? row->letter : ' ',
+               row->letter && row->name ? ',' : ' ', row->name ? left : "", row->help);
+    }
+    if (tee->alone)
+        return;
+    printf("\nSINK  PATH  file:NAME  fd:N  null:  tcp:HOST:PORT  tcp-listen:[HOST:]PORT\n"
+           "      unix:PATH  unix-listen:PATH\n"
+           "      each with ,slow=POLICY  ,lag=SIZE  ,lag-pipes=N  ,rate=RATE\n"
+           "\nSizes: 4096, 64K (powers of 1024), 10MB (of 1000). See sluice-tee(1).\n");
+}
+
+static void build_tables(const struct tee *tee, struct option *longs, char *shorts)
+{
+    *shorts++ = ':';
+    for (unsigned i = 0; i < ROWS; i++) {
+        if (tee->alone && !rows[i].gnu)
+            continue;
+        if (rows[i].name)
+            *longs++ = (struct option){
+                .name = rows[i].name, .has_arg = rows[i].has_argument, .val = LONG_ONLY + (int)i};
+        /* GNU tee's --help has no letter. */
+        if (rows[i].letter && !(tee->alone && !rows[i].function)) {
+            *shorts++ = (char)rows[i].letter;
+            if (rows[i].has_argument == required_argument)
+                *shorts++ = ':';
+        }
+    }
+    *longs = (struct option){0};
+    *shorts = '\0';
+}
+
+static const struct option_row *row_for(int value)
+{
+    if (value >= LONG_ONLY)
+        return &rows[value - LONG_ONLY];
+    for (const struct option_row *row = rows; row < rows + ROWS; row++)
+        if (row->letter == value)
+            return row;
+    return NULL;
+}
+
+/* Under the name tee a mistake is told, and ends, as there. */
+__attribute__((format(printf, 2, 3))) static int mistake(const struct tee *tee, const char *format,
+                                                         ...)
+{
+    char text[1200];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    if (!tee->alone)
+        return (int)usage_error("tee", "%s", text);
+    fprintf(stderr, "%s: %s\nTry '%s --help' for more information.\n", tee->alone, text,
+            tee->alone);
+    return STATUS_FAILED;
+}
+
+static int unknown_option(const struct tee *tee, const char *given)
+{
+    const char *names[MOST_OPTIONS] = {0};
+    unsigned count = 0;
+    char name[64];
+
+    for (const struct option_row *row = rows; row < rows + ROWS; row++)
+        if (row->name && (!tee->alone || row->gnu))
+            names[count++] = row->name;
+    const char *word = given + strspn(given, "-");
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(word, "="), word);
+    const char *near = strncmp(given, "--", 2) == 0 ? nearest_name(name, names) : NULL;
+    return near ? mistake(tee, "unknown option '%s'; did you mean '--%s'?", given, near)
+                : mistake(tee, "unknown option '%s'", given);
+}
+
+/* ---- sinks ---- */
+
+/* One option of a sink. NULL; "" if it is none of ours; or what is wrong. */
+static const char *sink_option(struct tee_sink *sink, const char *word)
+{
+    static const char none[] = "";
+
+    if (strncmp(word, "slow=", 5) == 0)
+        return parse_slow(word + 5, &sink->options.slow, &sink->spill_path);
+    if (strncmp(word, "lag=", 4) == 0)
+        return parse_size(word + 4, &sink->options.lag);
+    if (strncmp(word, "lag-pipes=", 10) == 0)
+        return parse_pipes(word + 10, &sink->options.lag_pipes);
+    if (strncmp(word, "rate=", 5) == 0)
+        return parse_size(word + 5, &sink->options.rate);
+    return none;
+}
+
+/* Where the word ends: at a comma that no backslash stands before. */
+static size_t word_length(const char *text)
+{
+    size_t length = 0;
+
+    while (text[length] && text[length] != ',')
+        length += text[length] == '\\' && text[length + 1] ? 2 : 1;
+    return length;
+}
+
+/* Takes the options of ours out of "ADDRESS,OPTION…"; what is left is the address, with its own. A comma in
+ * a path is a comma: only what begins like an option is one. */
+static const char *split_sink(struct tee_sink *sink)
+{
+    const char *from = sink->text;
+    char *to = sink->plain = strdup(sink->text);
+
+    if (!to)
+        return "not enough memory";
+    for (bool first = true; *from || first; first = false) {
+        const size_t length = word_length(from);
+        char *word = strndup(from, length);
+        const char *wrong = !word ? "not enough memory" : first ? "" : sink_option(sink, word);
+        free(word);
+        if (wrong && *wrong)
+            return wrong;
+        if (wrong) { /* none of ours: it stays */
+            if (!first)
+                *to++ = ',';
+            memcpy(to, from, length);
+            to += length;
+        }
+        from += length;
+        if (!*from)
+            break;
+        from++;
+    }
+    *to = '\0';
+    return NULL;
+}
+
+static int parse_sink(struct tee *tee, struct tee_sink *sink)
+{
+    char why[1024];
+
+    sink->options = tee->options.defaults;
+    if (tee->options.spill)
+        sink->spill_path = strdup(tee->options.spill);
+    if (tee->alone) { /* every operand is a file's name, and no address is recognised */
+        sink->address = (struct address){
+            .scheme = ADDRESS_PATH, .text = sink->text, .path = strdup(sink->text)};
+        return STATUS_DONE;
+    }
+    const char *wrong = split_sink(sink);
+    if (wrong)
+        return (int)usage_error("tee", "'%s': %s", sink->text, wrong);
+    if (address_parse(sink->plain, &sink->address, why, sizeof why) < 0)
+        return (int)usage_error("tee", "%s", why);
+    if (address_is_kind(&sink->address))
+        return (int)usage_error("tee", "'%s' is only a kind: there is nothing to open", sink->text);
+    if (sink->address.scheme == ADDRESS_STANDARD)
+        return (int)usage_error("tee",
+                                "'-': standard output is a sink without being named; a file of "
+                                "that name is './-'");
+    sink->address.text = sink->text;
+    return STATUS_DONE;
+}
+
+/* Two sinks cannot spill into one file. */
+static int check_spills(const struct tee *tee)
+{
+    for (unsigned i = 0; i < tee->options.sinks; i++)
+        for (unsigned j = i + 1; j < tee->options.sinks; j++) {
+            const char *a = tee->options.sink[i].spill_path, *b = tee->options.sink[j].spill_path;
+            if (a && b && strcmp(a, b) == 0)
+                return (int)usage_error(
+                    "tee",
+                    "two sinks cannot both spill into '%s': give each its own, as "
+                    "in 'PATH,slow=spill=FILE'",
+                    a);
+        }
+    return STATUS_DONE;
+}
+
+static int parse_sinks(struct tee *tee, int count, char **words)
+{
+    struct tee_options *options = &tee->options;
+
+    options->sink = calloc((size_t)count + 1, sizeof *options->sink);
+    if (!options->sink)
+        return (int)tee_cannot(tee, "remember", "the sinks", -ENOMEM);
+    options->sink[0] = (struct tee_sink){.text = "-", .options = options->defaults};
+    options->sink[0].address = (struct address){.scheme = ADDRESS_STANDARD, .text = "-"};
+    if (options->spill)
+        options->sink[0].spill_path = strdup(options->spill);
+    options->sinks = 1;
+    for (int i = 0; i < count; i++) {
+        struct tee_sink *sink = &options->sink[options->sinks++];
+        sink->text = words[i];
+        const int status = parse_sink(tee, sink);
+        if (status != STATUS_DONE)
+            return status;
+    }
+    return check_spills(tee);
+}
+
+int tee_options_parse(struct tee *tee, int argc, char **argv)
+{
+    struct option longs[MOST_OPTIONS];
+    char shorts[2 * MOST_OPTIONS + 3];
+    int value;
+
+    tee->options.source = (struct address){.scheme = ADDRESS_STANDARD, .text = "-"};
+    tee->options.library = (struct sluice_fanout_options)SLUICE_FANOUT_OPTIONS_INIT;
+    tee->options.defaults = (struct sluice_sink_options)SLUICE_SINK_OPTIONS_INIT;
+    tee->options.linger = 10 * UINT64_C(1000000000);
+    build_tables(tee, longs, shorts);
+    opterr = 0;
+    optind = 1;
+    while ((value = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
+        const char *given = argv[optind - 1];
+        const struct option_row *row = row_for(value);
+        if (value == ':')
+            return mistake(tee, "option '%s' wants an argument", given);
+        if (!row) {
+            const char letter[] = {'-', (char)optopt, '\0'};
+            return unknown_option(tee, optopt && optopt < LONG_ONLY ? letter : given);
+        }
+        if (!row->function) {
+            print_help(tee);
+            return -1;
+        }
+        const char *wrong = row->function(tee, optarg);
+        char option[1100];
+        snprintf(option, sizeof option, "--%s%s%.1000s", row->name ? row->name : "output-error",
+                 optarg ? "=" : "", optarg ? optarg : "");
+        if (wrong)
+            return mistake(tee, "%s: %s", option, wrong);
+    }
+    if (tee->options.checksum && tee->options.library.require)
+        return (int)usage_error("tee",
+                                "--checksum reads every byte into memory: --require excludes it");
+    return parse_sinks(tee, argc - optind, argv + optind);
+}
+
+void tee_options_free(struct tee_options *options)
+{
+    address_free(&options->source);
+    for (unsigned i = 0; i < options->sinks; i++) {
+        address_free(&options->sink[i].address);
+        free(options->sink[i].plain);
+        free(options->sink[i].spill_path);
+    }
+    free(options->sink);
+    free(options->spill);
+}
