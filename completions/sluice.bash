@@ -9,6 +9,8 @@ _sluice_explain_options="--offset= --length= --append --method= --require= --ref
     --sparse= --snapshot --chunk= --pipe-size=
     --json --help -h"
 _sluice_probe_options="--explain= --json --diff --through= --scratch-device= --cached --no-cache --quiet --help -q -h"
+_sluice_tee_options="--append --ignore-interrupts --output-error --from= --slow= --lag= --lag-pipes= --rate= --pipe-size=
+    --linger= --require= --checksum= --progress --quiet --stats --json --help -a -i -L -q -h"
 
 # What an option's argument can be: words; "FILE"; or nothing that could be proposed. False: it has
 # none.
@@ -23,6 +25,10 @@ _sluice_argument() {
     --atomic) echo "yes no" ;;
     --json) echo "lines" ;;
     --resume) echo "continue" ;;
+    --output-error) echo "warn warn-nopipe exit exit-nopipe" ;;
+    --slow) echo "wait drop detach spill=" ;;
+    --lag | --lag-pipes) echo ;;
+    --from) echo "FILE" ;;
     --offset) echo "source= sink=" ;;
     --salvage) echo "FILE" ;;
     --explain | --through) echo ;;
@@ -95,13 +101,14 @@ _sluice() {
 
     if [ ${#words[@]} -eq 1 ]; then
         compopt +o default +o bashdefault
-        _sluice_propose "$typed" "copy explain probe --help --version"
+        _sluice_propose "$typed" "copy explain probe tee --help --version"
         return
     fi
     case $command in
     copy) local options=$_sluice_copy_options ;;
     explain) local options=$_sluice_explain_options ;;
     probe) local options=$_sluice_probe_options ;;
+    tee) local options=$_sluice_tee_options ;;
     *)
         compopt +o default +o bashdefault
         return
@@ -109,7 +116,8 @@ _sluice() {
     esac
     if [[ $typed == --*=* ]] && argument=$(_sluice_argument "${typed%%=*}"); then
         _sluice_propose_argument "$argument" "${typed%%=*}=" "${typed#*=}"
-    elif [[ $previous == -* && $previous != --atomic && $previous != --json ]] &&
+    elif [[ $previous == -* && $previous != --atomic && $previous != --json &&
+        $previous != --output-error ]] &&
         argument=$(_sluice_argument "$previous"); then
         _sluice_propose_argument "$argument" "" "$typed"
     elif [[ $typed == -* ]]; then

@@ -16,7 +16,7 @@ options_of() {
 # shellcheck source=/dev/null
 . "$bash_file"
 
-for command in copy explain probe; do
+for command in copy explain probe tee; do
     options_of "$command" >"$T/$command"
     [ "$(wc -l <"$T/$command")" -ge 8 ] || fail "few options in the help of $command"
     variable=_sluice_${command}_options
@@ -33,7 +33,7 @@ for command in copy explain probe; do
     done <"$T/$command"
 done
 
-cut -d ' ' -f 1 "$T/copy" "$T/explain" "$T/probe" | sort -u >"$T/all"
+cut -d ' ' -f 1 "$T/copy" "$T/explain" "$T/probe" "$T/tee" | sort -u >"$T/all"
 {
     grep -oE -- '--[a-z-]+(=|\[|\})' "$zsh_file" | tr -d '[=}'
     grep '^complete' "$fish_file" | grep -oE -- ' -l [a-z-]+' | sed 's/ -l /--/'
@@ -56,9 +56,11 @@ proposes() {
 }
 
 cd "$T"
-proposes 'sluice ' 'copy explain probe --help --version'
+proposes 'sluice ' 'copy explain probe tee --help --version'
 proposes 'sluice ex' 'explain'
 proposes 'sluice probe --no' '--no-cache'
+proposes 'sluice tee --output-error=warn-' 'warn-nopipe'
+proposes 'sluice tee --slow=d' 'drop detach'
 proposes 'sluice copy --meth' '--method='
 proposes 'sluice copy --method=sp' 'splice'
 proposes 'sluice copy --method s' 'sendfile splice'
