@@ -92,6 +92,8 @@ static enum status prepare(struct tee *tee)
     options->library.progress = tee->alone ? NULL : on_progress;
     options->library.progress_data = tee;
     const enum status status = tee_open_source(tee);
+    if (status != STATUS_DONE && tee->alone)
+        tee_touch_sinks(tee);
     return status == STATUS_DONE ? tee_open_sinks(tee) : status;
 }
 

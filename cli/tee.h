@@ -36,6 +36,7 @@ struct tee_sink {
     char name[512];
     unsigned id;
     bool added, told; /* its failure */
+    bool closed;      /* standard output, not open for writing */
     int close_error;
 };
 
@@ -81,6 +82,8 @@ void tee_options_free(struct tee_options *options);
  * out, unless its errors end all. */
 enum status tee_open_source(struct tee *tee);
 enum status tee_open_sinks(struct tee *tee);
+/* Under the name tee, files are made and emptied also if there is nothing to read. */
+void tee_touch_sinks(struct tee *tee);
 /* Ends sockets, closes all; what a close says counts. */
 void tee_close_sinks(struct tee *tee);
 

@@ -69,7 +69,7 @@ enum status tee_open_source(struct tee *tee)
     if (error >= 0)
         error =
             sluice_fanout_new(tee->context, tee->source, &tee->options.library, &tee->fanout, &why);
-    return error < 0 ? tee_cannot(tee, "read", address->text, error) : STATUS_DONE;
+    return error < 0 ? tee_cannot(tee, "read", tee->source_name, error) : STATUS_DONE;
 }
 
 /* ---- sinks ---- */
@@ -80,6 +80,8 @@ static bool is_source(const struct tee *tee, int fd)
     struct sluice_endpoint_info info = {.size = sizeof info};
     struct stat status;
 
+    if (!tee->source)
+        return false;
     sluice_endpoint_describe(tee->source, &info);
     return fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && info.kind == SLUICE_KIND_REGULAR &&
            status.st_dev == info.device && status.st_ino == info.inode;
@@ -117,9 +119,7 @@ static int open_sink(struct tee *tee, struct tee_sink *sink, const char **operat
         fd = address_connect(address, sink->name, sizeof sink->name, operation);
     if (fd < 0)
         return fd;
-    const unsigned ownership = borrowed                     ? SLUICE_BORROW
-                               : address_is_socket(address) ? SLUICE_OWN | SLUICE_NONBLOCK
-                                                            : SLUICE_OWN;
+    const unsigned ownership = borrowed ? SLUICE_BORROW : SLUICE_OWN | SLUICE_NONBLOCK;
     const int error = sluice_endpoint_from_fd(tee->context, fd, ownership, &sink->endpoint);
     if (error < 0 && !borrowed)
         close(fd);
@@ -147,6 +147,34 @@ static int open_spill(struct tee *tee, struct tee_sink *sink)
     return error;
 }
 
+void tee_touch_sinks(struct tee *tee)
+{
+    for (unsigned i = 1; i < tee->options.sinks; i++) {
+        struct tee_sink *sink = &tee->options.sink[i];
+        const int fd = open_file(tee, sink->address.path);
+        if (fd >= 0)
+            close(fd);
+        else if (tee_sink_trouble(tee, sink, "open", fd))
+            break;
+    }
+}
+
+static int refuse_bytes(const void *bytes, size_t length, void *data)
+{
+    (void)bytes, (void)length, (void)data;
+    return -EBADF;
+}
+
+/* Standard output is closed, or only open for reading: no error before there is something to write, as
+ * with every tee. */
+static int add_closed(struct tee *tee, struct tee_sink *sink)
+{
+    const struct sluice_sink_options options = SLUICE_SINK_OPTIONS_INIT;
+
+    sink->closed = true;
+    return sluice_fanout_add_function(tee->fanout, refuse_bytes, NULL, &options, &sink->id);
+}
+
 static int add_sink(struct tee *tee, struct tee_sink *sink, const char **operation,
                     struct sluice_error *why)
 {
@@ -160,6 +188,9 @@ static int add_sink(struct tee *tee, struct tee_sink *sink, const char **operati
         *operation = "write to";
         error = sluice_fanout_add(tee->fanout, sink->endpoint, &sink->options, &sink->id, why);
     }
+    if (error == -EBADF && sink->address.scheme == ADDRESS_STANDARD &&
+        !tee->options.library.require)
+        error = add_closed(tee, sink);
     sink->added = error >= 0;
     return error;
 }

@@ -117,8 +117,7 @@ void tee_report_text(const struct tee *tee, FILE *out)
     for (unsigned i = 0; i < tee->options.sinks; i++)
         print_sink(tee, &tee->options.sink[i], out);
     fprintf(out, "\ncopies/byte   %.2f for each sink   (read+write %.2f)\n",
-            copies(&ledger, delivered_to_all(tee)),
-            1 + 1 / (double)tee->options.sinks);
+            copies(&ledger, delivered_to_all(tee)), 1 + 1 / (double)tee->options.sinks);
     fprintf(out, "cpu           %.2f s (%.2f s/GiB), user %.2f, system %.2f\n", cpu,
             gib > 0 ? cpu / gib : 0, user, system);
     fprintf(out, "calls         %s (and %s polls)\n", units_format_count(ledger.calls, calls),

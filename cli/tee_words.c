@@ -31,7 +31,11 @@ enum status tee_cannot(struct tee *tee, const char *operation, const char *name,
     if (error == -EINTR && signals_caught())
         message("stopped by SIG%s before anything was moved", sigabbrev_np(signals_caught()));
     else if (tee->alone)
-        fprintf(stderr, "%s: read error: %s\n", tee->alone, strerror(-error));
+        fprintf(stderr,
+                error == -EBADF && !tee->source
+                    ? "%1$s: read error: %2$s\n%1$s: standard input: %2$s\n"
+                    : "%1$s: read error: %2$s\n",
+                tee->alone, strerror(-error));
     else
         message("cannot %s '%s': %s", operation, name, strerror(-error));
     return STATUS_FAILED;
@@ -51,8 +55,8 @@ bool tee_sink_trouble(struct tee *tee, struct tee_sink *sink, const char *operat
     sink->told = true;
     if (tee->alone)
         fprintf(stderr, "%s: %s: %s\n", tee->alone,
-                sink->address.scheme == ADDRESS_STANDARD ? "standard output"
-                                                         : quoted(sink->text, text, sizeof text),
+                quoted(sink->address.scheme == ADDRESS_STANDARD ? "standard output" : sink->text,
+                       text, sizeof text),
                 words_for(error));
     else
         message("cannot %s '%s': %s", operation, sink->text,
@@ -88,8 +92,8 @@ static void tell_sink(struct tee *tee, struct tee_sink *sink, const struct sluic
 {
     char delivered[UNITS_BUFFER];
 
-    if (tee->alone) {
-        tee_sink_trouble(tee, sink, info->operation, info->error);
+    if (tee->alone || sink->closed) {
+        tee_sink_trouble(tee, sink, "write to", info->error);
         return;
     }
     units_format_bytes(info->delivered, delivered);

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 
 #include "sys.h"
 
@@ -94,6 +95,16 @@ int sluice_fanout_new(sluice_context *context, sluice_endpoint *source,
 
 /* ---- adding a sink ---- */
 
+/* /dev/null, /dev/full and their like: memory. */
+static bool is_memory_device(const struct sluice_endpoint *endpoint)
+{
+    enum { MEMORY_MAJOR = 1 };
+    struct stat status;
+
+    return endpoint->kind == SLUICE_KIND_CHAR && sys_fstat(endpoint->fd, &status) >= 0 &&
+           major(status.st_rdev) == MEMORY_MAJOR;
+}
+
 /* What may keep a thread waiting for a person, a machine or a process. Regular files and block devices
  * of this machine are waited for as everybody does. */
 static bool may_hang(const struct side *side)
@@ -145,7 +156,6 @@ static void expect_legs(struct sluice_fanout *fanout, struct fanout_sink *sink)
 {
     struct sluice_plan place = {0};
 
-    plan_locate(&place, fanout->in.endpoint, sink->endpoint);
     sink->leg[WAY_SPLICE] = plan_leg_splice(NULL, sink->endpoint);
     sink->leg[WAY_WRITE] = plan_leg_write(sink->endpoint);
     sink->leg[WAY_TEE] = sink->leg[WAY_SPLICE];
@@ -153,6 +163,9 @@ static void expect_legs(struct sluice_fanout *fanout, struct fanout_sink *sink)
         sink->leg[WAY_TEE].call = "tee";
         sink->leg[WAY_TEE].path = "link_pipe";
     }
+    if (!fanout->context->probe)
+        return;
+    plan_locate(&place, fanout->in.endpoint, sink->endpoint);
     for (enum way way = 0; way < WAY_FUNCTION; way++)
         plan_prove(&place, fanout->context->probe, &sink->leg[way]);
 }
@@ -257,6 +270,8 @@ int sluice_fanout_add(sluice_fanout *fanout, sluice_endpoint *endpoint,
     error = requirement_met(fanout, sink) ? 0 : -EOPNOTSUPP;
     if (error >= 0) {
         side_stop_waiting(&sink->out);
+        if (is_memory_device(endpoint))
+            sink->out.never_waits = true;
         if (may_hang(&sink->out) && isolate(fanout, sink) < 0)
             sink->not_isolated = "no thread could be had for it";
         else if (sink->drainer)

@@ -210,7 +210,7 @@ static ssize_t take_by_memory(struct sluice_fanout *fanout, uint64_t most)
         fanout->by_memory = false;
         fanout->small_rounds = 0;
     }
-    for (unsigned i = 0; i < fanout->sinks; i++)
+    for (unsigned i = 0; i < fanout->sinks && !fanout->stopped; i++)
         if (fanout->sink[i] && fanout->sink[i]->state == SLUICE_SINK_RUNNING)
             hand_memory(fanout, fanout->sink[i], 0, (size_t)value);
     return value;
@@ -301,7 +301,7 @@ static void hand_master(struct sluice_fanout *fanout, struct fanout_sink *sink,
 /* Who gets something of this round, from `from` on; NULL: nobody more. */
 static struct fanout_sink *next_taker(const struct sluice_fanout *fanout, unsigned from)
 {
-    for (; from < fanout->sinks; from++) {
+    for (; from < fanout->sinks && !fanout->stopped; from++) {
         struct fanout_sink *sink = fanout->sink[from];
         if (sink && sink->state == SLUICE_SINK_RUNNING &&
             (!sink->skips || sink->slow == SLUICE_SLOW_SPILL))
@@ -358,7 +358,7 @@ static int hand_out(struct sluice_fanout *fanout, struct parcel *master)
             return error;
         }
     }
-    if (sink) {
+    if (sink && !fanout->stopped) {
         sink_given(sink, length);
         hand_master(fanout, sink, master);
     } else {
