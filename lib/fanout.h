@@ -35,6 +35,7 @@ struct parcel {
     struct parcel *next;
     struct pipe *pipe; /* NULL: [start, end) of the buffer */
     size_t start, end;
+    uint64_t used; /* of the pipe's capacity, slots by their nominal size: at most so much */
 };
 
 /* The private pipes of a fan-out that hold nothing, the smallest first. All have O_NONBLOCK on the

@@ -27,6 +27,7 @@ static void shelve(struct stash *stash, struct parcel *parcel)
 {
     struct parcel **link = &stash->idle;
 
+    parcel->used = 0;
     while (*link && (*link)->pipe->capacity < parcel->pipe->capacity)
         link = &(*link)->next;
     parcel->next = *link;

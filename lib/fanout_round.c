@@ -15,6 +15,7 @@ enum {
     SMALL = 8192,
     LARGE = 32768,
     SMALL_IN_A_ROW = 2,
+    SLOT = 65536, /* the largest page there is */
 };
 
 void fanout_fell_back(struct sluice_fanout *fanout, enum sluice_side side, const char *call,
@@ -100,6 +101,7 @@ static size_t append(struct sluice_fanout *fanout, struct fanout_sink *sink, con
             break;
         }
         into->pipe->parked += (uint64_t)value;
+        into->used += (uint64_t)value + SLOT;
         if (into == sink->queue.tail)
             sink->queue.bytes += (uint64_t)value;
         else
@@ -249,28 +251,69 @@ static void hand_pipe(struct sluice_fanout *fanout, struct fanout_sink *sink, st
     queue_push(sink, parcel, parcel->pipe->parked);
 }
 
-/* A second reference to all that the master holds but the first `skip` bytes. 0 or a negative errno:
- * then nothing has changed. */
-static int hand_copy(struct sluice_fanout *fanout, struct fanout_sink *sink,
-                     const struct pipe *master, size_t skip)
+/* How much of a pipe's capacity a round takes at most: what comes out of a pipe fits into as many slots
+ * as that has. Of other sources nothing is known but that it fits into the master. */
+static uint64_t cost_of_round(const struct sluice_fanout *fanout, const struct pipe *master)
 {
-    struct parcel *parcel = stash_take(&fanout->stash);
-    if (!parcel)
-        return -EMFILE;
+    const struct sluice_endpoint *source = fanout->in.endpoint;
+
+    return source->medium == MEDIUM_PIPE && source->capacity > 0 &&
+                   source->capacity < master->capacity
+               ? source->capacity
+               : master->capacity;
+}
+
+/* The last pipe of the backlog, if the whole round surely fits behind what is there; else NULL. */
+static struct parcel *roomy_tail(const struct sluice_fanout *fanout, const struct fanout_sink *sink,
+                                 const struct pipe *master)
+{
+    struct parcel *tail = sink->queue.tail;
+
+    return tail && tail->pipe && !sink->skips &&
+                   tail->used + cost_of_round(fanout, master) <= tail->pipe->capacity
+               ? tail
+               : NULL;
+}
+
+static void grew(struct sluice_fanout *fanout, struct fanout_sink *sink, struct parcel *tail,
+                 const struct pipe *master, uint64_t bytes)
+{
+    tail->pipe->parked += bytes;
+    tail->used += cost_of_round(fanout, master);
+    sink->queue.bytes += bytes;
+}
+
+/* A second reference to all that the master holds but the first `skip` bytes. Returns how many bytes the
+ * sink has been handed, counted from the round's first one; less than all is a short tee, or one that
+ * is refused (*ret_error). */
+static size_t hand_copy(struct sluice_fanout *fanout, struct fanout_sink *sink,
+                        const struct pipe *master, size_t skip, int *ret_error)
+{
+    struct parcel *tail = skip > 0 ? NULL : roomy_tail(fanout, sink, master);
+    struct parcel *parcel = tail ? tail : stash_take(&fanout->stash);
     ssize_t value;
+
+    *ret_error = -EMFILE;
+    if (!parcel)
+        return skip;
     do
         value =
             sys_tee(master->read_end, parcel->pipe->write_end, master->parked, SPLICE_F_NONBLOCK);
     while (value == -EINTR);
+    *ret_error = value < 0 ? (int)value : -EIO;
+    if (tail) {
+        grew(fanout, sink, tail, master, value > 0 ? (uint64_t)value : 0);
+        return value > 0 ? (size_t)value : 0;
+    }
+    parcel->used = cost_of_round(fanout, master);
     parcel->pipe->parked = value > 0 ? (uint64_t)value : 0;
-    int error = value < 0 ? (int)value : (uint64_t)value < master->parked ? -EIO : 0;
-    if (error == 0 && skip > 0)
-        error = stash_drop(fanout, parcel->pipe, skip);
-    if (error < 0)
+    if (value < 0 || (uint64_t)value < master->parked ||
+        stash_drop(fanout, parcel->pipe, skip) < 0) {
         stash_put(fanout, parcel);
-    else
-        hand_pipe(fanout, sink, parcel);
-    return error;
+        return skip;
+    }
+    hand_pipe(fanout, sink, parcel);
+    return (size_t)value;
 }
 
 /* The master itself, to the last of them. */
@@ -279,6 +322,7 @@ static void hand_master(struct sluice_fanout *fanout, struct fanout_sink *sink,
 {
     struct pipe *pipe = master->pipe;
 
+    master->used = cost_of_round(fanout, pipe);
     if (sink->way == WAY_TEE && !sink->rate.limit && !sink->blocked && !sink->skips &&
         sink->queue.bytes == 0) {
         const ssize_t value =
@@ -289,6 +333,13 @@ static void hand_master(struct sluice_fanout *fanout, struct fanout_sink *sink,
         } else {
             sink_settle_error(fanout, sink, CALL_SPLICE_OUT, "splice", value ? (int)value : -EIO);
         }
+    }
+    struct parcel *tail = roomy_tail(fanout, sink, pipe);
+    if (pipe->parked > 0 && sink->state == SLUICE_SINK_RUNNING && tail) {
+        const ssize_t value = sys_splice(pipe->read_end, NULL, tail->pipe->write_end, NULL,
+                                         pipe->parked, SPLICE_F_NONBLOCK);
+        pipe->parked -= value > 0 ? (uint64_t)value : 0;
+        grew(fanout, sink, tail, pipe, value > 0 ? (uint64_t)value : 0);
     }
     if (pipe->parked > 0 && sink->state != SLUICE_SINK_RUNNING)
         stash_drop(fanout, pipe, pipe->parked);
@@ -351,9 +402,10 @@ static int hand_out(struct sluice_fanout *fanout, struct parcel *master)
         const size_t straight = tee_straight(fanout, sink, master->pipe);
         if (straight == length || sink->state != SLUICE_SINK_RUNNING)
             continue;
-        int error = hand_copy(fanout, sink, master->pipe, straight);
-        if (error < 0) {
-            error = hand_rest_by_memory(fanout, master, sink, straight, error);
+        int error;
+        const size_t handed = hand_copy(fanout, sink, master->pipe, straight, &error);
+        if (handed < length) {
+            error = hand_rest_by_memory(fanout, master, sink, handed, error);
             stash_put(fanout, master);
             return error;
         }

@@ -57,18 +57,22 @@ static void look_for_leavers(struct sluice_fanout *fanout)
     }
 }
 
-/* A drainer that is over before its pipe was ended has failed. */
+/* Whether its drainer has met an error; then the sink has failed. */
+static bool has_failed_alone(struct sluice_fanout *fanout, struct fanout_sink *sink)
+{
+    const char *operation = "write";
+    const int error = sink->drainer ? drainer_error(sink->drainer, &operation) : 0;
+
+    if (error < 0)
+        sink_fail(fanout, sink, operation, error, NULL);
+    return error < 0;
+}
+
 static void look_after_drainers(struct sluice_fanout *fanout)
 {
-    for (unsigned i = 0; i < fanout->sinks; i++) {
-        struct fanout_sink *sink = fanout->sink[i];
-        const char *operation = "write";
-        if (!is_running(sink) || !sink->drainer || !drainer_is_over(sink->drainer))
-            continue;
-        const int error = drainer_error(sink->drainer, &operation);
-        if (error < 0)
-            sink_fail(fanout, sink, operation, error, NULL);
-    }
+    for (unsigned i = 0; i < fanout->sinks; i++)
+        if (is_running(fanout->sink[i]))
+            has_failed_alone(fanout, fanout->sink[i]);
 }
 
 /* ---- moving ---- */
@@ -117,7 +121,8 @@ static void see_to_the_end(struct sluice_fanout *fanout)
         if (sink->queue.bytes == 0 && sink->spill.begin == sink->spill.end)
             sink_finish(sink);
         if (sink_is_drained(sink)) {
-            sink_done(fanout, sink);
+            if (!has_failed_alone(fanout, sink))
+                sink_done(fanout, sink);
             continue;
         }
         if (sink->slow == SLUICE_SLOW_WAIT)
