@@ -6,6 +6,7 @@
  *
  *     direct_io          bytes pass the page cache by
  *     delay_ms=N         each read waits so long first
+ *     write_delay_ms=N   each write does
  *     fail_read_at=BYTE  a read that reaches this byte of a file fails with EIO; under direct_io
  *                        the bytes before it still come, as a short read
  *
@@ -32,7 +33,7 @@
 static struct settings {
     char *directory;
     int direct_io;
-    unsigned delay_ms;
+    unsigned delay_ms, write_delay_ms;
     long long fail_read_at; /* -1: nowhere */
     int root;               /* the directory, opened */
 } settings = {.fail_read_at = -1, .root = -1};
@@ -40,6 +41,7 @@ static struct settings {
 static const struct fuse_opt options[] = {
     {"direct_io", offsetof(struct settings, direct_io), 1},
     {"delay_ms=%u", offsetof(struct settings, delay_ms), 0},
+    {"write_delay_ms=%u", offsetof(struct settings, write_delay_ms), 0},
     {"fail_read_at=%lld", offsetof(struct settings, fail_read_at), 0},
     FUSE_OPT_END,
 };
@@ -192,16 +194,19 @@ static int fs_create(const char *path, mode_t mode, struct fuse_file_info *file)
     return error ? error : handed_over(0, path);
 }
 
+static void wait_first(unsigned milliseconds)
+{
+    const struct timespec delay = {.tv_sec = milliseconds / 1000,
+                                   .tv_nsec = milliseconds % 1000 * 1000000L};
+    if (milliseconds > 0)
+        nanosleep(&delay, NULL);
+}
+
 static int fs_read(const char *path, char *buffer, size_t size, off_t offset,
                    struct fuse_file_info *file)
 {
     (void)path;
-    if (settings.delay_ms > 0) {
-        const struct timespec delay = {.tv_sec = settings.delay_ms / 1000,
-                                       .tv_nsec = settings.delay_ms % 1000 * 1000000L};
-        nanosleep(&delay, NULL);
-    }
-
+    wait_first(settings.delay_ms);
     const long long wall = settings.fail_read_at;
     if (wall >= 0 && offset + (off_t)size > wall) {
         /* A short read into the page cache would stand for zeros, so there it is all or nothing. */
@@ -217,6 +222,7 @@ static int fs_write(const char *path, const char *buffer, size_t size, off_t off
                     struct fuse_file_info *file)
 {
     (void)path;
+    wait_first(settings.write_delay_ms);
     const ssize_t written = pwrite((int)file->fh, buffer, size, offset);
     return written < 0 ? -errno : (int)written;
 }
