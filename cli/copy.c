@@ -280,7 +280,7 @@ static void uncache(struct copy *copy)
 {
     char text[32];
 
-    if (copy->options.library.cache != SLUICE_CACHE_DROP)
+    if (copy->options.library.cache == SLUICE_CACHE_KEEP)
         return;
     copy->report.uncached = true;
     copy->report.cache_left = sluice_transfer_uncache(copy->transfer);

@@ -91,7 +91,8 @@ static const char *on_append(struct copy_options *options, const char *argument)
 static const char *on_method(struct copy_options *options, const char *argument)
 {
     return sluice_method_from_name(argument, &options->library.method) < 0
-               ? "auto, reflink, copy-range, sendfile, splice, mmap-write or read-write is wanted"
+               ? "auto, reflink, copy-range, sendfile, splice, mmap-write, read-write or direct is "
+                 "wanted"
                : NULL;
 }
 
@@ -129,9 +130,13 @@ static const char *on_sparse(struct copy_options *options, const char *argument)
 
 static const char *on_cache(struct copy_options *options, const char *argument)
 {
-    const bool drop = strcmp(argument, "drop") == 0;
-    options->library.cache = drop ? SLUICE_CACHE_DROP : SLUICE_CACHE_KEEP;
-    return drop || strcmp(argument, "keep") == 0 ? NULL : "keep or drop is wanted";
+    static const char *const names[] = {"keep", "drop", "bypass"};
+    for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(argument, names[i]) == 0) {
+            options->library.cache = (enum sluice_cache)i;
+            return NULL;
+        }
+    return "keep, drop or bypass is wanted";
 }
 
 static const char *on_snapshot(struct copy_options *options, const char *argument)
@@ -281,14 +286,14 @@ static const struct option_row {
     {"length", 0, BOTH, required_argument, "N", on_length, "move exactly N bytes"},
     {"append", 0, BOTH, no_argument, NULL, on_append, "add to the end of the sink"},
     {"method", 0, BOTH, required_argument, "NAME", on_method,
-     "auto, reflink, copy-range, sendfile, splice, mmap-write, read-write"},
+     "auto, reflink, copy-range, sendfile, splice, mmap-write, read-write, direct"},
     {"require", 0, BOTH, required_argument, "WHAT", on_require, "any, no-user-copy, zero-copy"},
     {"reflink", 0, BOTH, required_argument, "WHEN", on_reflink,
      "share the source's extents: auto, always, never"},
     {"sparse", 0, BOTH, required_argument, "WHEN", on_sparse,
      "holes: auto keeps them, always makes them of zeros, never writes them"},
-    {"cache", 0, COPY, required_argument, "POLICY", on_cache,
-     "keep, or drop: leave the page cache as it was found"},
+    {"cache", 0, BOTH, required_argument, "POLICY", on_cache,
+     "the page cache: keep, drop what came into it, bypass it"},
     {"readahead", 0, COPY, required_argument, "WHEN", on_readahead,
      "ask for a cold source ahead of the cursor: auto, never"},
     {"snapshot", 0, BOTH, no_argument, NULL, on_snapshot,

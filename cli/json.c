@@ -111,6 +111,12 @@ static void add_transfer(json_t *object, const struct report *report)
                                       integer(ledger.pipe_got)));
     if (ledger.read_ahead)
         json_object_set_new(more, "read_ahead", json_integer(integer(ledger.read_ahead)));
+    if (ledger.engine)
+        json_object_set_new(
+            more, "in_flight",
+            json_pack("{sI ss ss?}", "most", integer(ledger.depth), "engine", ledger.engine,
+                      "io_uring_refused",
+                      ledger.engine_refused ? errno_name((int)ledger.engine_refused) : NULL));
     json_object_update(object, more);
     json_decref(more);
 }

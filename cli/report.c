@@ -80,6 +80,15 @@ static void print_readahead(const struct sluice_ledger *ledger, FILE *out)
                 units_format_bytes(ledger->read_ahead, text));
 }
 
+static void print_depth(const struct sluice_ledger *ledger, FILE *out)
+{
+    if (ledger->engine)
+        fprintf(out, "in flight     %" PRIu64 " requests at most, by %s%s%s%s\n", ledger->depth,
+                ledger->engine, ledger->engine_refused ? " (io_uring: " : "",
+                ledger->engine_refused ? strerror(-(int)ledger->engine_refused) : "",
+                ledger->engine_refused ? ")" : "");
+}
+
 static const char *known_words(const struct report *report, unsigned rows, char text[static 64])
 {
     unsigned proven = 0;
@@ -122,6 +131,7 @@ void report_text(const struct report *report, FILE *out)
             after->ru_nvcsw - before->ru_nvcsw, after->ru_nivcsw - before->ru_nivcsw);
     print_pipe(&ledger, out);
     print_readahead(&ledger, out);
+    print_depth(&ledger, out);
     print_fallbacks(report, ledger.fallbacks, out);
     fprintf(out, "lost          %" PRIu64 " bytes, parked %s, salvaged %" PRIu64 "\n",
             ledger.parked + report->unsaved,

@@ -6,7 +6,7 @@ _sluice_copy_options="--rate= --size= --offset= --length= --append --method= --r
     --sparse= --snapshot --chunk= --pipe-size= --idle-timeout= --linger= --atomic --salvage= --checksum= --cache= --readahead= --resume --sync --verify --progress --numeric
     --quiet --verbose --stats --json --help -L -s -p -n -q -v -h"
 _sluice_explain_options="--offset= --length= --append --method= --require= --reflink=
-    --sparse= --snapshot --chunk= --pipe-size=
+    --sparse= --cache= --snapshot --chunk= --pipe-size=
     --json --help -h"
 _sluice_probe_options="--explain= --json --diff --through= --scratch-device= --cached --no-cache --quiet --help -q -h"
 _sluice_tee_options="--append --ignore-interrupts --output-error --from= --slow= --lag= --lag-pipes= --rate= --pipe-size=
@@ -16,9 +16,9 @@ _sluice_tee_options="--append --ignore-interrupts --output-error --from= --slow=
 # none.
 _sluice_argument() {
     case $1 in
-    --method) echo "auto reflink copy-range sendfile splice mmap-write read-write" ;;
+    --method) echo "auto reflink copy-range sendfile splice mmap-write read-write direct" ;;
     --require) echo "any no-user-copy zero-copy" ;;
-    --cache) echo "keep drop" ;;
+    --cache) echo "keep drop bypass" ;;
     --readahead) echo "auto never" ;;
     --reflink | --sparse) echo "auto always never" ;;
     --checksum) echo "xxh3 sha256" ;;

@@ -77,7 +77,7 @@ enum sluice_method {
     SLUICE_METHOD_SPLICE,     /* splice(2), through a private pipe where the pair needs one */
     SLUICE_METHOD_MMAP_WRITE, /* mmap(2) of the source, write(2) or send(2) from the mapping */
     SLUICE_METHOD_READ_WRITE, /* read(2) or recvmsg(2), write(2) or send(2) */
-    SLUICE_METHOD_DIRECT, /* O_DIRECT; not in this version: always ruled out, with that reason */
+    SLUICE_METHOD_DIRECT,     /* O_DIRECT, several requests in flight, past the page cache */
     SLUICE_METHOD_COUNT,
 };
 
@@ -123,6 +123,8 @@ enum sluice_when {
 enum sluice_cache {
     SLUICE_CACHE_KEEP = 0, /* what is moved stays there, as long as the kernel likes */
     SLUICE_CACHE_DROP,     /* it is left as it was found */
+    SLUICE_CACHE_BYPASS,   /* files are read and written past it (`direct`), where that can be done;
+                              else as with drop */
 };
 
 /* The lower-case name of a value ("regular", "copy-range", "kernel-copy", "expected", "source"), or
@@ -307,7 +309,9 @@ struct sluice_options {
                                     source (by read-write, which looks at the bytes; the sink is a
                                     file that is not O_APPEND). never: they are written as zeros */
     enum sluice_cache cache;  /* drop: pages of the files that were not in the page cache before are
-                                    dropped behind the cursor, dirty ones once they are written */
+                                    dropped behind the cursor, dirty ones once they are written.
+                                    bypass: `direct` is the first choice, and what it cannot take
+                                    (pieces that are no whole block) is dropped likewise */
 };
 
 #ifdef __cplusplus
@@ -338,7 +342,8 @@ struct sluice_leg {
     enum sluice_known known;
     unsigned copies;      /* per byte; 2 where one call is two hops that both copy */
     uint64_t at;          /* when it was proven, seconds since the epoch; 0: it is expected */
-    uint64_t reserved[3]; /* room to grow inside other structures: zero */
+    const char *variant;  /* "O_DIRECT" where the library opens the end again for that; or NULL */
+    uint64_t reserved[2]; /* room to grow inside other structures: zero */
 };
 
 struct sluice_candidate {
@@ -514,7 +519,10 @@ struct sluice_ledger {
     enum sluice_method method; /* the one in use at the end */
     uint64_t read_ahead;       /* bytes of the source that were asked for ahead of the cursor, since
                                   they were not in the page cache */
-    uint64_t reserved[7];      /* room to grow inside struct sluice_result: zero */
+    uint64_t depth;            /* most direct requests in flight at once; 0: none was made */
+    const char *engine;        /* what kept them so, "io_uring" or "threads"; or NULL */
+    int64_t engine_refused;    /* negative errno of io_uring, where threads stood in; 0: none */
+    uint64_t reserved[4];      /* room to grow inside struct sluice_result: zero */
 };
 
 SLUICE_PUBLIC void sluice_transfer_ledger(const sluice_transfer *transfer,

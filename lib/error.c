@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stddef.h>
 
-#define CALL(name) (1 << CALL_##name)
+#define CALL(name) CALL_BIT(name)
 
 static const struct {
     const char *name;
@@ -30,6 +30,20 @@ static const struct {
     [CALL_HOLE] = {"lseek", SLUICE_METHOD_AUTO},
     [CALL_ZEROS] = {"fallocate", SLUICE_METHOD_READ_WRITE},
     [CALL_CLONE] = {"FICLONERANGE", SLUICE_METHOD_REFLINK},
+    [CALL_DIRECT_OPEN_IN] = {"open", SLUICE_METHOD_DIRECT},
+    [CALL_DIRECT_OPEN_OUT] = {"open", SLUICE_METHOD_DIRECT},
+    [CALL_DIRECT_QUEUE] = {"io_uring_setup", SLUICE_METHOD_DIRECT},
+    [CALL_DIRECT_READ] = {"read", SLUICE_METHOD_DIRECT},
+    [CALL_DIRECT_IN] = {"splice", SLUICE_METHOD_DIRECT},
+    [CALL_DIRECT_EDGE_IN] = {"read", SLUICE_METHOD_DIRECT},
+    [CALL_DIRECT_TAKE] = {"splice", SLUICE_METHOD_DIRECT},
+    [CALL_DIRECT_COPY_IN] = {"read", SLUICE_METHOD_DIRECT},
+    [CALL_DIRECT_BOUNCE] = {"read", SLUICE_METHOD_DIRECT},
+    [CALL_DIRECT_SHIFT] = {"memmove", SLUICE_METHOD_DIRECT},
+    [CALL_DIRECT_WRITE] = {"write", SLUICE_METHOD_DIRECT},
+    [CALL_DIRECT_OUT] = {"splice", SLUICE_METHOD_DIRECT},
+    [CALL_DIRECT_EDGE_OUT] = {"write", SLUICE_METHOD_DIRECT},
+    [CALL_DIRECT_GIVE] = {"splice", SLUICE_METHOD_DIRECT},
 };
 
 const char *call_name(enum call call)
@@ -46,14 +60,20 @@ enum sluice_method call_method(enum call call)
 #define SPLICES   (CALL(SPLICE) | CALL(SPLICE_IN) | CALL(SPLICE_OUT))
 #define SHARING   (CALL(REFLINK) | CALL(REFLINK_EDGE) | CALL(COPY_RANGE))
 #define IN_KERNEL (SPLICES | CALL(SENDFILE) | SHARING)
-#define MOVING    (IN_KERNEL | CALL(READ) | CALL(WRITE) | CALL(WRITE_MAPPED) | CALL(READ_BACK))
+#define MOVING                                                                                     \
+    (DIRECT | IN_KERNEL | CALL(READ) | CALL(WRITE) | CALL(WRITE_MAPPED) | CALL(READ_BACK))
+#define DIRECT_IN  (CALL(DIRECT_READ) | CALL(DIRECT_IN) | CALL(DIRECT_EDGE_IN))
+#define DIRECT_OUT (CALL(DIRECT_WRITE) | CALL(DIRECT_OUT) | CALL(DIRECT_EDGE_OUT))
+#define DIRECT                                                                                     \
+    (DIRECT_IN | DIRECT_OUT | CALL(DIRECT_TAKE) | CALL(DIRECT_COPY_IN) | CALL(DIRECT_GIVE))
+#define DIRECT_OPENS (CALL(DIRECT_OPEN_IN) | CALL(DIRECT_OPEN_OUT))
 /* Refused before a byte moves, for a reason that concerns this call and not the bytes. */
 #define REFUSABLE (IN_KERNEL | CALL(MAP))
 
 /* What is not in the table fails the transfer. A fallback never hides a failure: the next method
  * meets the same descriptor and names the side. */
 static const struct {
-    int calls;
+    uint64_t calls;
     int error;
     enum action action;
 } actions[] = {
@@ -98,12 +118,30 @@ static const struct {
     {CALL(PIPE), EPERM, ACTION_FALLBACK},
     {CALL(PIPE), ENOPKG, ACTION_FALLBACK},
     {CALL(PIPE), EINVAL, ACTION_FALLBACK},
+
+    /* Past the page cache: not this file, this alignment, this descriptor, or not this user. */
+    {DIRECT | DIRECT_OPENS, EINVAL, ACTION_FALLBACK},
+    {DIRECT | DIRECT_OPENS, EOPNOTSUPP, ACTION_FALLBACK},
+    {DIRECT | DIRECT_OPENS | CALL(DIRECT_QUEUE), ENOSYS, ACTION_FALLBACK},
+    {DIRECT | DIRECT_OPENS | CALL(DIRECT_QUEUE), EPERM, ACTION_FALLBACK},
+    {DIRECT | DIRECT_OPENS | CALL(DIRECT_QUEUE), EACCES, ACTION_FALLBACK},
+    {DIRECT | DIRECT_OPENS | CALL(DIRECT_QUEUE), ENOMEM, ACTION_FALLBACK},
+    {DIRECT_OPENS | CALL(DIRECT_QUEUE), EMFILE, ACTION_FALLBACK},
+    {DIRECT_OPENS | CALL(DIRECT_QUEUE), ENFILE, ACTION_FALLBACK},
+    {DIRECT_OPENS | CALL(DIRECT_QUEUE), EINTR, ACTION_AGAIN},
+    {CALL(DIRECT_QUEUE), EAGAIN, ACTION_FALLBACK}, /* no thread either */
+    {DIRECT_OPENS, ELOOP, ACTION_FALLBACK},
+    {DIRECT_OPENS, ENODEV, ACTION_FALLBACK},
+    {DIRECT_OPENS, ENOENT, ACTION_FALLBACK}, /* no /proc */
+    {DIRECT_OPENS, ENXIO, ACTION_FALLBACK},
+    {DIRECT_OPENS, EROFS, ACTION_FALLBACK},
+    {DIRECT_OPENS, ETXTBSY, ACTION_FALLBACK},
 };
 
 enum action error_action(enum call call, int error)
 {
     for (size_t i = 0; i < sizeof actions / sizeof *actions; i++)
-        if ((actions[i].calls & (1 << call)) && actions[i].error == -error)
+        if ((actions[i].calls >> call & 1) && actions[i].error == -error)
             return actions[i].action;
     return ACTION_FAIL;
 }
@@ -128,6 +166,19 @@ static const enum sluice_side call_sides[CALL_COUNT] = {
     [CALL_SEEK] = SLUICE_SIDE_SOURCE,
     [CALL_READ_CACHED] = SLUICE_SIDE_SOURCE,
     [CALL_WRITE_CACHED] = SLUICE_SIDE_SINK,
+    [CALL_DIRECT_OPEN_IN] = SLUICE_SIDE_SOURCE,
+    [CALL_DIRECT_OPEN_OUT] = SLUICE_SIDE_SINK,
+    [CALL_DIRECT_READ] = SLUICE_SIDE_SOURCE,
+    [CALL_DIRECT_IN] = SLUICE_SIDE_SOURCE,
+    [CALL_DIRECT_EDGE_IN] = SLUICE_SIDE_SOURCE,
+    [CALL_DIRECT_TAKE] = SLUICE_SIDE_SOURCE,
+    [CALL_DIRECT_COPY_IN] = SLUICE_SIDE_SOURCE,
+    [CALL_DIRECT_BOUNCE] = SLUICE_SIDE_PIPE,
+    [CALL_DIRECT_WRITE] = SLUICE_SIDE_SINK,
+    [CALL_DIRECT_OUT] = SLUICE_SIDE_SINK,
+    [CALL_DIRECT_EDGE_OUT] = SLUICE_SIDE_SINK,
+    [CALL_DIRECT_GIVE] = SLUICE_SIDE_SINK,
+    [CALL_DIRECT_QUEUE] = SLUICE_SIDE_SETUP,
     /* one call, both ends: 0, and the errno has to tell */
     [CALL_SENDFILE] = SLUICE_SIDE_SETUP,
     [CALL_COPY_RANGE] = SLUICE_SIDE_SETUP,
@@ -143,7 +194,7 @@ bool error_side(enum call call, int error, enum sluice_side *ret)
         *ret = SLUICE_SIDE_SOURCE; /* the page that could not be read is the source's */
         return true;
     }
-    if (*ret != SLUICE_SIDE_SETUP || call == CALL_BUFFER)
+    if (*ret != SLUICE_SIDE_SETUP || call == CALL_BUFFER || call == CALL_DIRECT_QUEUE)
         return true;
     for (size_t i = 0; i < sizeof sink_errors / sizeof *sink_errors; i++)
         if (sink_errors[i] == -error) {

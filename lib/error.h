@@ -32,8 +32,25 @@ enum call {
     CALL_HOLE,         /* lseek: a hole of the source has become one of the sink */
     CALL_ZEROS,        /* fallocate, ftruncate: zeros in memory have become a hole of the sink */
     CALL_CLONE,        /* FICLONERANGE: the source's extents are those of a clone, for a snapshot */
+    CALL_DIRECT_OPEN_IN, /* open of the source, and of the sink, for O_DIRECT */
+    CALL_DIRECT_OPEN_OUT,
+    CALL_DIRECT_QUEUE,    /* making a queue of requests: io_uring or threads */
+    CALL_DIRECT_READ,     /* source -> memory, several in flight */
+    CALL_DIRECT_IN,       /* source -> private pipes, several in flight */
+    CALL_DIRECT_EDGE_IN,  /* source -> private pipe, what is no whole block */
+    CALL_DIRECT_TAKE,     /* source, a pipe -> private pipe */
+    CALL_DIRECT_COPY_IN,  /* source -> aligned memory */
+    CALL_DIRECT_BOUNCE,   /* private pipe -> aligned memory: its pieces are odd */
+    CALL_DIRECT_SHIFT,    /* memory -> memory: source and sink lie differently in their blocks */
+    CALL_DIRECT_WRITE,    /* memory -> sink, several in flight */
+    CALL_DIRECT_OUT,      /* private pipes -> sink, several in flight */
+    CALL_DIRECT_EDGE_OUT, /* memory -> sink, what is no whole block */
+    CALL_DIRECT_GIVE,     /* private pipe -> sink */
     CALL_COUNT,
 };
+
+/* A set of calls. */
+#define CALL_BIT(name) ((uint64_t)1 << CALL_##name)
 
 enum action {
     ACTION_FAIL = 0, /* the transfer ends with this error */

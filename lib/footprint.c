@@ -228,7 +228,7 @@ void footprint_begin(struct sluice_transfer *transfer)
     struct side *in = &transfer->in, *out = &transfer->out;
     uint64_t size;
 
-    if (transfer->options.cache != SLUICE_CACHE_DROP || transfer->footprint.begun)
+    if (transfer->options.cache == SLUICE_CACHE_KEEP || transfer->footprint.begun)
         return;
     transfer->footprint.begun = true;
     transfer->source_begin = side_position(in);

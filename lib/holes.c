@@ -144,6 +144,11 @@ uint64_t holes_data(const struct sluice_transfer *transfer)
     return left > 0 ? (uint64_t)left : UINT64_MAX;
 }
 
+bool holes_next(const struct sluice_transfer *transfer)
+{
+    return transfer->holes.kept && transfer->in.offset >= transfer->holes.data_end;
+}
+
 /* ---- zeros ---- */
 
 static bool is_zero(const char *bytes, size_t length)

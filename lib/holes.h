@@ -31,6 +31,10 @@ bool holes_skip(struct sluice_transfer *transfer, uint64_t most, struct move *re
 /* How many bytes from the position on are data, as far as is known. Only with `kept`. */
 uint64_t holes_data(const struct sluice_transfer *transfer);
 
+/* Whether the data ends at the source's position, as far as is known. Only what is parked stands
+ * between it and a hole then. */
+bool holes_next(const struct sluice_transfer *transfer);
+
 /* The first run of `length` bytes on their way to the sink that is zeros or is not, cut where the
  * sink's blocks end. Zeros are skipped in the sink: then it returns true. */
 bool holes_zeros(struct sluice_transfer *transfer, const char *bytes, size_t *length);

@@ -21,7 +21,7 @@ uint64_t ledger_calls(const struct ledger *ledger)
 {
     uint64_t calls = 0;
     for (int call = 0; call < CALL_COUNT; call++)
-        if (call != CALL_MAP) /* maps pages, moves nothing */
+        if (call != CALL_MAP && call != CALL_DIRECT_SHIFT) /* what moves nothing, or is no call */
             calls += ledger->row[call].calls + ledger->row[call].eagain;
     return calls;
 }

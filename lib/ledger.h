@@ -12,6 +12,9 @@ struct ledger {
     unsigned fallbacks;
     uint64_t polls, source_eagain, sink_eagain;
     uint64_t pipe_asked, pipe_got;
+    uint64_t depth;     /* most requests in flight at once, */
+    const char *engine; /* by this, */
+    int engine_refused; /* since io_uring said this */
 };
 
 /* Beyond the room there is (a method is left once at most) the last one stays. */

@@ -22,7 +22,7 @@ int options_read(struct sluice_options *own, const struct sluice_options *given)
     if ((own->flags & ~known) || (unsigned)own->method >= SLUICE_METHOD_COUNT ||
         (unsigned)own->require > SLUICE_REQUIRE_ZERO_COPY ||
         (unsigned)own->reflink > SLUICE_NEVER || (unsigned)own->sparse > SLUICE_NEVER ||
-        (unsigned)own->cache > SLUICE_CACHE_DROP)
+        (unsigned)own->cache > SLUICE_CACHE_BYPASS)
         return -EINVAL;
     return 0;
 }

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "alignment.h"
 #include "context.h"
 #include "options.h"
 #include "snapshot.h"
@@ -249,6 +250,9 @@ static void fill_legs(struct sluice_candidate *candidate, const struct sluice_en
         candidate->leg[1] = plan_leg_write(sink);
         candidate->legs = 2;
         break;
+    case SLUICE_METHOD_DIRECT:
+        plan_direct_legs(candidate, source, sink);
+        break;
     default:
         candidate->legs = 0;
         break;
@@ -326,6 +330,11 @@ static bool must_not_refer(const struct pair *pair)
     return (pair->options->flags & SLUICE_SNAPSHOT) != 0 && !endpoint_immutable(pair->source);
 }
 
+static bool must_not_copy(const struct pair *pair)
+{
+    return pair->options->require != SLUICE_REQUIRE_ANY;
+}
+
 /* A rule rules its methods out if source and sink are in these sets, and the test, if there is one,
  * is true. The first that fits is the reason shown. */
 static const struct rule {
@@ -334,7 +343,6 @@ static const struct rule {
     bool (*test)(const struct pair *);
     const char *reason;
 } rules[] = {
-    {METHOD(DIRECT), MEDIA_ALL, MEDIA_ALL, NULL, "not in this version"},
     {METHODS_ALL, MEDIUM_OTHER, MEDIA_ALL, NULL, "source is nothing that bytes come from"},
     {METHODS_ALL, MEDIA_ALL, MEDIUM_OTHER, NULL, "sink is nothing that bytes go to"},
     {METHODS_ALL, MEDIA_ALL, MEDIA_ALL, same_end, "source and sink are the same"},
@@ -352,16 +360,22 @@ static const struct rule {
     {METHOD(REFLINK), MEDIA_ALL, MEDIA_ALL, shares_nothing,
      "this file system shares no extents (EOPNOTSUPP)"},
 
-    {METHODS_SPLICING | METHOD(MMAP_WRITE), MEDIUM_MESSAGE, MEDIA_ALL, NULL,
+    {METHODS_SPLICING | METHOD(DIRECT) | METHOD(MMAP_WRITE), MEDIUM_MESSAGE, MEDIA_ALL, NULL,
      "a datagram longer than the call would lose its rest: only recvmsg keeps it whole"},
     {METHODS_SPLICING, MEDIUM_NULL, MEDIA_ALL, NULL, "source /dev/null cannot be spliced (EINVAL)"},
-    {METHODS_SPLICING | METHOD(MMAP_WRITE), MEDIA_ALL, MEDIUM_MESSAGE, NULL,
+    {METHODS_SPLICING | METHOD(DIRECT) | METHOD(MMAP_WRITE), MEDIA_ALL, MEDIUM_MESSAGE, NULL,
      "sink is a datagram socket: only read-write cuts messages that it takes"},
-    {METHODS_SPLICING, MEDIA_ALL, MEDIUM_PSEUDO, NULL, "sink takes whole writes only"},
-    {METHODS_SPLICING, MEDIA_ALL, MEDIA_ALL, sink_device_appends, "sink is O_APPEND (EINVAL)"},
+    {METHODS_SPLICING | METHOD(DIRECT), MEDIA_ALL, MEDIUM_PSEUDO, NULL,
+     "sink takes whole writes only"},
+    {METHODS_SPLICING | METHOD(DIRECT), MEDIA_ALL, MEDIA_ALL, sink_device_appends,
+     "sink is O_APPEND (EINVAL)"},
 
     {METHOD(SPLICE), MEDIUM_FILE | MEDIUM_REMOTE | MEDIUM_BLOCK | MEDIUM_PIPE | MEDIUM_STREAM,
      MEDIA_ALL, must_not_refer,
+     "it hands on pages that somebody can write to, and a snapshot is wanted"},
+    {METHOD(DIRECT), ~MEDIA_SEEKABLE, MEDIA_ALL, must_not_copy,
+     "what comes in pieces that are no whole blocks is copied, and that cannot be known before"},
+    {METHOD(DIRECT), MEDIUM_PIPE, MEDIA_ALL, must_not_refer,
      "it hands on pages that somebody can write to, and a snapshot is wanted"},
     {METHOD(SENDFILE), MEDIUM_FILE | MEDIUM_REMOTE | MEDIUM_BLOCK, ~(MEDIA_SEEKABLE),
      must_not_refer, "it hands on pages that somebody can write to, and a snapshot is wanted"},
@@ -378,13 +392,26 @@ static const struct rule {
      "a page that is waited for would hold the sink's pipe"},
 };
 
+/* direct waits for the device, whatever the page cache has: it is for those who want what it alone
+ * gives. */
+static bool wants_direct(const struct pair *pair)
+{
+    const struct sluice_options *options = pair->options;
+    return options->method == SLUICE_METHOD_DIRECT || options->cache == SLUICE_CACHE_BYPASS ||
+           options->require == SLUICE_REQUIRE_ZERO_COPY ||
+           (must_not_refer(pair) && alignment_matters(pair->source) &&
+            !(pair->sink->medium & MEDIA_SEEKABLE));
+}
+
 static const char *ruled_out(enum sluice_method method, const struct pair *pair)
 {
     for (const struct rule *rule = rules; rule < rules + COUNT(rules); rule++)
         if ((rule->methods & (1 << method)) && (rule->source & (int)pair->source->medium) &&
             (rule->sink & (int)pair->sink->medium) && (!rule->test || rule->test(pair)))
             return rule->reason;
-    return NULL;
+    return method == SLUICE_METHOD_DIRECT
+               ? plan_direct_refusal(pair->source, pair->sink, wants_direct(pair))
+               : NULL;
 }
 
 /* Whether the sink can be given holes. */
@@ -418,6 +445,8 @@ static const char *ruled_out_by_policy(const struct sluice_candidate *candidate,
         return holes;
     if (options->method != SLUICE_METHOD_AUTO && options->method != candidate->method)
         return "another method was asked for";
+    if (candidate->method == SLUICE_METHOD_DIRECT && !wants_direct(pair))
+        return "it waits for the device: only by name, for cache=bypass, a snapshot or zero-copy";
     if (options->reflink == SLUICE_ALWAYS && candidate->method != SLUICE_METHOD_REFLINK)
         return "it shares no extents, and reflink=always";
     if (options->reflink == SLUICE_NEVER && candidate->leg[0].class_ == SLUICE_CLASS_OFFLOAD)
@@ -436,12 +465,23 @@ static const char *ruled_out_by_policy(const struct sluice_candidate *candidate,
 
 /* ---- orders ---- */
 
-#define ORDER_LENGTH 6
+#define ORDER_LENGTH 7
 #define FILES        (MEDIA_CACHED | MEDIUM_DIRECT)
+
+static bool bypasses_cache(const struct pair *pair)
+{
+    return pair->options->cache == SLUICE_CACHE_BYPASS;
+}
+
+static bool wants_private_pages(const struct pair *pair)
+{
+    return must_not_refer(pair) && alignment_matters(pair->source);
+}
 
 /* By measurement (docs/benchmarks.md): CPU per byte, then throughput. The first row that has the
  * pair, whose bound is not exceeded and whose test is true, is taken. */
 /* clang-format off */
+#define DIRECT SLUICE_METHOD_DIRECT
 #define REFLINK SLUICE_METHOD_REFLINK
 #define COPY_RANGE SLUICE_METHOD_COPY_RANGE
 #define SENDFILE SLUICE_METHOD_SENDFILE
@@ -455,6 +495,12 @@ static const struct order {
     enum sluice_method method[ORDER_LENGTH];
     const char *why;
 } orders[] = {
+    {MEDIA_ALL, MEDIA_ALL, 0, bypasses_cache,
+     {DIRECT, REFLINK, SPLICE, SENDFILE, COPY_RANGE, READ_WRITE, MMAP_WRITE},
+     "the page cache is to be bypassed"},
+    {FILES, ~MEDIA_SEEKABLE, 0, wants_private_pages,
+     {DIRECT, MMAP_WRITE, READ_WRITE},
+     "it takes bytes from the device into pages of its own, as a snapshot must"},
     /* One call, no pipe to be made, and no fresh memory that page faults make dear. */
     {FILES, MEDIUM_PIPE | MEDIUM_NULL | MEDIUM_ZERO, 65536, NULL,
      {SENDFILE, SPLICE, READ_WRITE, MMAP_WRITE},
@@ -493,6 +539,7 @@ static const struct order {
      {READ_WRITE, SENDFILE, SPLICE, MMAP_WRITE, COPY_RANGE},
      "no method has fewer copies and fewer calls"},
 };
+#undef DIRECT
 #undef REFLINK
 #undef COPY_RANGE
 #undef SENDFILE
@@ -579,7 +626,7 @@ void plan_make(struct sluice_plan *plan, const struct sluice_endpoint *source,
         }
         candidate.why = options->method != SLUICE_METHOD_AUTO ? "asked for by name"
                         : plan->usable > 0                    ? "serves if those above fail"
-                        : must_not_refer(&pair)
+                        : must_not_refer(&pair) && methods[i] != SLUICE_METHOD_DIRECT
                             ? "it takes bytes by copying them, as a snapshot must"
                         : source->stands_still
                             ? "from a clone of the source, whose pages nobody can write to"

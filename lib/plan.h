@@ -63,6 +63,19 @@ struct sluice_leg plan_leg_write(const struct sluice_endpoint *to);
 
 /* Whether files of this file system can share extents, or are copied at a server. */
 bool plan_shares_extents(const struct sluice_endpoint *endpoint);
+/* Of `direct` (plan_direct.c): why it cannot serve the pair, or NULL. Only with `look` are the
+ * descriptors tried. */
+const char *plan_direct_refusal(const struct sluice_endpoint *source,
+                                const struct sluice_endpoint *sink, bool look);
+void plan_direct_legs(struct sluice_candidate *candidate, const struct sluice_endpoint *source,
+                      const struct sluice_endpoint *sink);
+struct sluice_leg plan_leg_direct_read(const struct sluice_endpoint *from);
+struct sluice_leg plan_leg_direct_write(const struct sluice_endpoint *to);
+struct sluice_leg plan_leg_direct_in(const struct sluice_endpoint *from);
+struct sluice_leg plan_leg_direct_out(const struct sluice_endpoint *to);
+/* What goes through user memory beside that. */
+struct sluice_leg plan_leg_copied(const char *from, const char *to, const char *call,
+                                  const char *path);
 
 /* CPU copies per byte of a leg of this class. */
 unsigned class_copies(enum sluice_class class_);

@@ -62,13 +62,14 @@ static void begin(struct sluice_transfer *transfer)
         sys_fadvise(readahead->fd, 0, 0, POSIX_FADV_RANDOM);
 }
 
-/* Extents that are shared are not read; and what /dev/null is given from a mapping is not even
+/* Extents that are shared are not read, nor is anything past the page cache; and what /dev/null is given from a mapping is not even
  * mapped. */
 static bool is_read(const struct sluice_transfer *transfer)
 {
     const struct sluice_candidate *candidate = &transfer->plan.candidate[transfer->current];
 
     return candidate->leg[0].class_ != SLUICE_CLASS_OFFLOAD &&
+           candidate->method != SLUICE_METHOD_DIRECT &&
            !(candidate->method == SLUICE_METHOD_MMAP_WRITE &&
              (transfer->out.endpoint->medium & (MEDIUM_NULL | MEDIUM_ZERO)));
 }

@@ -347,6 +347,9 @@ void sluice_transfer_ledger(const sluice_transfer *transfer, struct sluice_ledge
         .fallbacks = own->fallbacks,
         .method = transfer->method->id,
         .read_ahead = transfer->readahead.bytes,
+        .depth = own->depth,
+        .engine = own->engine,
+        .engine_refused = own->engine_refused,
     };
     SIZED_COPY(ret, ledger);
 }

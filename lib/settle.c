@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 
+#include "alignment.h"
 #include "sys.h"
 #include "transfer.h"
 
@@ -124,6 +125,8 @@ const struct method *transfer_method(const struct sluice_transfer *transfer)
                                                                   : &method_splice;
     case SLUICE_METHOD_MMAP_WRITE:
         return &method_mmap_write;
+    case SLUICE_METHOD_DIRECT:
+        return alignment_matters(sink) ? &method_direct_store : &method_direct_give;
     default:
         return &method_read_write;
     }
@@ -165,7 +168,6 @@ int transfer_fall_back(struct sluice_transfer *transfer, enum call call, int err
         .error = error,
         .call = call_name(call),
         .reason = reason,
-        .at = transfer->delivered,
     };
 
     if (transfer->current + 1 >= transfer->plan.usable) {
@@ -181,7 +183,11 @@ int transfer_fall_back(struct sluice_transfer *transfer, enum call call, int err
     if (!error_side(call, error, &record.side))
         record.side = SLUICE_SIDE_SETUP;
     leave_method(transfer);
+    record.at = transfer->delivered;
     untake_parked(transfer);
+    if (transfer_parked(transfer) > 0 && !transfer_in_memory(transfer) &&
+        !transfer_in_pipe(transfer))
+        return transfer_stop(transfer, SLUICE_SIDE_SETUP, "allocate", -ENOMEM, NULL);
     transfer->current++;
     transfer->method = transfer_method(transfer);
     record.to = transfer->method->id;
@@ -212,12 +218,16 @@ static int go_buffered(struct sluice_transfer *transfer, enum call call, int err
 
 /* ---- what a call did ---- */
 
-#define CALL(name) (1 << CALL_##name)
+#define CALL(name) CALL_BIT(name)
 #define CALLS_BOTH                                                                                 \
     (CALL(REFLINK) | CALL(REFLINK_EDGE) | CALL(SENDFILE) | CALL(COPY_RANGE) | CALL(SPLICE) |       \
      CALL(WRITE_MAPPED) | CALL(HOLE))
-#define CALLS_TAKING     (CALLS_BOTH | CALL(READ) | CALL(SPLICE_IN))
-#define CALLS_DELIVERING (CALLS_BOTH | CALL(WRITE) | CALL(SPLICE_OUT) | CALL(ZEROS))
+#define CALLS_TAKING                                                                               \
+    (CALLS_BOTH | CALL(READ) | CALL(SPLICE_IN) | CALL(DIRECT_READ) | CALL(DIRECT_IN) |             \
+     CALL(DIRECT_EDGE_IN) | CALL(DIRECT_TAKE) | CALL(DIRECT_COPY_IN))
+#define CALLS_DELIVERING                                                                           \
+    (CALLS_BOTH | CALL(WRITE) | CALL(SPLICE_OUT) | CALL(ZEROS) | CALL(DIRECT_WRITE) |              \
+     CALL(DIRECT_OUT) | CALL(DIRECT_EDGE_OUT) | CALL(DIRECT_GIVE))
 /* Of the source, though it is mmap that says so. */
 #define CALLS_ENDING (CALLS_TAKING | CALL(MAP))
 
@@ -257,13 +267,29 @@ static struct sluice_leg leg_of(const struct sluice_transfer *transfer, enum cal
         return through_the_cache(plan_leg_read(source));
     case CALL_WRITE_CACHED:
         return through_the_cache(plan_leg_write(sink));
+    case CALL_DIRECT_READ:
+        return plan_leg_direct_read(source);
+    case CALL_DIRECT_IN:
+        return plan_leg_direct_in(source);
+    case CALL_DIRECT_WRITE:
+        return plan_leg_direct_write(sink);
+    case CALL_DIRECT_OUT:
+        return plan_leg_direct_out(sink);
+    case CALL_DIRECT_TAKE:
+        return plan_leg_splice(source, NULL);
+    case CALL_DIRECT_GIVE:
+        return plan_leg_splice(NULL, sink);
+    case CALL_DIRECT_COPY_IN:
+        return plan_leg_read(source);
+    case CALL_DIRECT_EDGE_IN:
+        return plan_leg_copied(source->name, "pipe", "read", "anon_pipe_write");
+    case CALL_DIRECT_EDGE_OUT:
+        return plan_leg_copied("user", sink->name, "write", "generic_perform_write");
+    case CALL_DIRECT_SHIFT:
+        return plan_leg_copied("user", "user", "memmove", "memmove");
+    case CALL_DIRECT_BOUNCE:
     case CALL_READ_BACK:
-        return (struct sluice_leg){.from = "pipe",
-                                   .to = "user",
-                                   .call = "read",
-                                   .path = "anon_pipe_read",
-                                   .class_ = SLUICE_CLASS_USER_COPY,
-                                   .copies = 1};
+        return plan_leg_copied("pipe", "user", "read", "anon_pipe_read");
     default:
         return candidate->leg[0];
     }
@@ -305,7 +331,7 @@ int transfer_report(struct sluice_transfer *transfer)
 static int moved(struct sluice_transfer *transfer, const struct move *move)
 {
     const uint64_t bytes = (uint64_t)move->value;
-    const int call = 1 << move->call;
+    const uint64_t call = (uint64_t)1 << move->call;
     struct sluice_row *row = transfer_row(transfer, move->call);
 
     row->bytes += bytes;
@@ -406,6 +432,10 @@ static int doubt_end(struct sluice_transfer *transfer, enum call call)
         return 0;
     if (value < 0)
         return fail_call(transfer, CALL_READ, (int)value, NULL);
+    /* It has grown since then. */
+    uint64_t size;
+    if (transfer->direct && endpoint_size(in->endpoint, &size) >= 0 && size > in->endpoint->bytes)
+        return 0;
     if (!in->has_offset && side_untake(in, 1) < 0)
         return transfer_stop(transfer, SLUICE_SIDE_SOURCE, call_name(call), -EIO, no_end);
     return transfer_fall_back(transfer, call, 0, no_end);
@@ -415,7 +445,7 @@ static int settle_zero(struct sluice_transfer *transfer, const struct move *move
 {
     if (move->message)
         return moved(transfer, move);
-    if (!((1 << move->call) & CALLS_ENDING))
+    if (!(CALLS_ENDING >> move->call & 1))
         return fail_call(transfer, move->call, -EIO, "it took nothing and gave no reason");
     if (move->call != CALL_MAP)
         transfer_row(transfer, move->call)->calls++;

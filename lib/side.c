@@ -27,6 +27,7 @@ void side_init(struct side *side, enum sluice_side which, struct sluice_endpoint
         .fd = endpoint->fd,
         .home = endpoint->fd,
         .reopened = -1,
+        .event = -1,
         .has_offset = offset_given,
         .offset = (int64_t)offset,
         .never_waits = (endpoint->flags & O_NONBLOCK) || (endpoint->medium & MEDIA_ALWAYS_READY),

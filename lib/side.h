@@ -16,6 +16,7 @@ struct side {
     enum sluice_side which;
     int fd;           /* in use: the endpoint's, or `reopened` */
     int reopened;     /* a private open file description, -1: none */
+    int event;        /* what is polled for reading instead of fd, -1: fd itself */
     bool has_offset;  /* `offset` is used; else the descriptor's own */
     bool restore;     /* ... and set as the descriptor's own at the end */
     bool never_waits; /* calls on it return EAGAIN instead of waiting, or cannot wait at all */

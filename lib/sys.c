@@ -101,6 +101,24 @@ ssize_t sys_send(int fd, const void *buffer, size_t length, int flags)
     return VALUE(send(fd, buffer, length, flags));
 }
 
+ssize_t flight_perform(const struct request *request)
+{
+    int64_t offset = request->offset;
+
+    switch (request->operation) {
+    case FLIGHT_READ:
+        return sys_pread(request->file, request->memory, request->length, offset);
+    case FLIGHT_WRITE:
+        return sys_pwrite(request->file, request->memory, request->length, offset);
+    case FLIGHT_SPLICE_IN:
+        return sys_splice(request->file, &offset, request->pipe, NULL, request->length, 0);
+    case FLIGHT_SPLICE_OUT:
+        return sys_splice(request->pipe, NULL, request->file, &offset, request->length, 0);
+    default:
+        return request->value;
+    }
+}
+
 int sys_mmap(size_t length, int protection, int flags, int fd, int64_t offset, void **ret)
 {
     const int saved = errno;
@@ -222,6 +240,28 @@ int sys_fstatfs_magic(int fd, uint64_t *ret)
     if (error < 0)
         return error;
     *ret = (uint32_t)buffer.f_type; /* the magic numbers are 32 bits wide; f_type is signed */
+    return 0;
+}
+
+int sys_direct_alignment(int fd, uint32_t *ret_memory, uint32_t *ret_offset)
+{
+    enum { DIOALIGN = 0x2000 }; /* younger than many a header, and so are its fields: */
+    union {
+        struct statx status;
+        struct {
+            char before[0x98];
+            uint32_t memory, offset;
+        } room;
+        char whole[256];
+    } answer = {0};
+
+    const int error = VALUE(statx(fd, "", AT_EMPTY_PATH, DIOALIGN, &answer.status));
+    if (error < 0)
+        return error;
+    if (!(answer.status.stx_mask & DIOALIGN))
+        return -EOPNOTSUPP;
+    *ret_memory = answer.room.memory;
+    *ret_offset = answer.room.offset;
     return 0;
 }
 

@@ -17,6 +17,8 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include "flight.h"
+
 /* Moving bytes. A NULL offset means the descriptor's own. */
 ssize_t sys_splice(int in, int64_t *in_offset, int out, int64_t *out_offset, size_t length,
                    unsigned flags);
@@ -34,6 +36,15 @@ ssize_t sys_pwrite(int fd, const void *buffer, size_t length, int64_t offset);
 ssize_t sys_recv(int fd, void *buffer, size_t length, int flags);
 ssize_t sys_recvmsg(int fd, struct msghdr *message, int flags);
 ssize_t sys_send(int fd, const void *buffer, size_t length, int flags);
+
+/* Requests of which several are in flight. Opening returns 0 or a negative errno: -ENOSYS, -EPERM,
+ * -ENOMEM where the engine is refused. A request that was not taken (a negative errno) is still its
+ * owner's; one that was is so again when it is reaped: NULL if none is done, and `wait` is false or
+ * was interrupted. Nothing may be in flight when the queue is closed. */
+int sys_flight_open(enum flight_engine engine, unsigned depth, struct flight **ret);
+int sys_flight_submit(struct flight *flight, struct request *request);
+struct request *sys_flight_reap(struct flight *flight, bool wait);
+void sys_flight_close(struct flight *flight);
 
 /* Memory. */
 int sys_mmap(size_t length, int protection, int flags, int fd, int64_t offset, void **ret);
@@ -61,6 +72,9 @@ ssize_t sys_pread_nowait(int fd, int64_t offset);
 int64_t sys_lseek(int fd, int64_t offset, int whence);
 int sys_fstat(int fd, struct stat *ret);
 int sys_fstatfs_magic(int fd, uint64_t *ret);
+/* What O_DIRECT wants of this file (statx, Linux 6.1): the alignment of memory and of offsets, 0 where
+ * it has no O_DIRECT. -EOPNOTSUPP if the kernel or the file system does not say. */
+int sys_direct_alignment(int fd, uint32_t *ret_memory, uint32_t *ret_offset);
 int sys_getsockopt(int fd, int level, int name, int *ret);
 /* TCP_ZEROCOPY_RECEIVE: maps whole pages of what has come at the beginning of a window, which is a
  * mapping of the socket. *length: the window's, then the bytes that are mapped; *ret_skip: the

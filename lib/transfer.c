@@ -21,7 +21,7 @@ static struct move drain(struct sluice_transfer *transfer)
     return memory_read_back(transfer);
 }
 
-static uint64_t left_to_take(const struct sluice_transfer *transfer)
+uint64_t transfer_left(const struct sluice_transfer *transfer)
 {
     if (transfer->ended)
         return 0;
@@ -42,7 +42,7 @@ static bool parked_in_its_place(const struct sluice_transfer *transfer)
 /* Whether there is a point in asking the source now. */
 static bool can_take(struct sluice_transfer *transfer)
 {
-    if (transfer->in.blocked || left_to_take(transfer) == 0)
+    if (transfer->in.blocked || transfer_left(transfer) == 0)
         return false;
     if (!transfer_holds_bytes(transfer))
         return transfer->method->fill || !transfer->out.blocked;
@@ -85,7 +85,7 @@ static uint64_t chunk_now(struct sluice_transfer *transfer)
 static size_t next_want(struct sluice_transfer *transfer, uint64_t *deadline)
 {
     uint64_t want = chunk_now(transfer);
-    const uint64_t left = left_to_take(transfer);
+    const uint64_t left = transfer_left(transfer);
 
     if (want > left)
         want = left;
@@ -116,7 +116,7 @@ static size_t next_want(struct sluice_transfer *transfer, uint64_t *deadline)
 /* Where extents are shared, holes are, too. */
 static bool skip_hole(struct sluice_transfer *transfer, struct move *ret)
 {
-    const uint64_t left = left_to_take(transfer);
+    const uint64_t left = transfer_left(transfer);
 
     return transfer->holes.kept && transfer->method->id != SLUICE_METHOD_REFLINK &&
            !transfer_holds_bytes(transfer) &&
@@ -158,7 +158,8 @@ static int sink_has_left(struct sluice_transfer *transfer)
 static bool wait_by_poll(const struct sluice_transfer *transfer, const struct side *side,
                          uint64_t *deadline)
 {
-    if (!(side->endpoint->medium & MEDIA_ALWAYS_READY) || transfer->fruitless < TRANSFER_FRUITLESS)
+    if (side->event >= 0 || !(side->endpoint->medium & MEDIA_ALWAYS_READY) ||
+        transfer->fruitless < TRANSFER_FRUITLESS)
         return true;
     const uint64_t soon = sys_now() + TRANSFER_NAP;
     if (!*deadline || soon < *deadline)
@@ -170,7 +171,7 @@ static bool wait_by_poll(const struct sluice_transfer *transfer, const struct si
 static int wait_for(struct sluice_transfer *transfer, uint64_t deadline, struct sluice_wait *ret)
 {
     struct side *in = &transfer->in, *out = &transfer->out;
-    const bool source = in->blocked && left_to_take(transfer) > 0;
+    const bool source = in->blocked && transfer_left(transfer) > 0;
     const bool may_hup = !transfer->never_hup && (source || transfer->held_back) && !out->blocked &&
                          (out->endpoint->medium & (MEDIUM_PIPE | MEDIA_SOCKETS));
     struct sluice_wait wait = {.source_fd = -1, .sink_fd = -1, .deadline = deadline};
@@ -182,13 +183,13 @@ static int wait_for(struct sluice_transfer *transfer, uint64_t deadline, struct 
     transfer->watched_hup = hup;
     if (source && wait_by_poll(transfer, in, &wait.deadline)) {
         wait.mask |= SLUICE_WAIT_SOURCE_IN;
-        wait.source_fd = in->fd;
+        wait.source_fd = in->event >= 0 ? in->event : in->fd;
         wait.source_events = POLLIN;
     }
     if (out->blocked && wait_by_poll(transfer, out, &wait.deadline)) {
         wait.mask |= SLUICE_WAIT_SINK_OUT;
-        wait.sink_fd = out->fd;
-        wait.sink_events = POLLOUT;
+        wait.sink_fd = out->event >= 0 ? out->event : out->fd;
+        wait.sink_events = out->event >= 0 ? POLLIN : POLLOUT;
     } else if (hup) {
         wait.mask |= SLUICE_WAIT_SINK_HUP;
         wait.sink_fd = out->fd;
@@ -252,6 +253,27 @@ static struct move timed(struct sluice_transfer *transfer,
     return move;
 }
 
+/* A method's own turn. What it keeps was taken before a hole that begins here. Returns SLUICE_DONE to
+ * go on, SLUICE_WAIT, or a negative errno. */
+static int take_turn(struct sluice_transfer *transfer, struct sluice_wait *ret)
+{
+    const bool parked = transfer_holds_bytes(transfer);
+    const bool at_hole = parked && holes_next(transfer);
+    uint64_t deadline = 0;
+    struct move move = {.call = CALL_HOLE};
+
+    if (parked || transfer->in.blocked || !skip_hole(transfer, &move)) {
+        const size_t want =
+            transfer_left(transfer) > 0 && !at_hole ? next_want(transfer, &deadline) : 0;
+        const uint64_t before = transfer->options.flags & SLUICE_TIME_CALLS ? sys_now() : 0;
+        if ((want == 0 && !parked) || !transfer->method->turn(transfer, want, &move))
+            return wait_for(transfer, deadline, ret);
+        if (before)
+            transfer_row(transfer, move.call)->nanoseconds += sys_now() - before;
+    }
+    return transfer_settle(transfer, &move);
+}
+
 static struct move drain_any(struct sluice_transfer *transfer, size_t want)
 {
     (void)want;
@@ -277,15 +299,21 @@ int transfer_advance(struct sluice_transfer *transfer, uint64_t budget, struct s
 
         if (transfer->options.cancel && sluice_cancel_fired(transfer->options.cancel))
             return transfer_stop(transfer, SLUICE_SIDE_SETUP, "cancel", -ECANCELED, NULL);
-        if (!transfer_holds_bytes(transfer) && left_to_take(transfer) == 0)
+        if (!transfer_holds_bytes(transfer) && transfer_left(transfer) == 0)
             return transfer_finish(transfer);
         if (budget && used >= budget)
             return SLUICE_MORE;
         transfer->allowance = budget ? budget - used : UINT64_MAX;
-        if (transfer_holds_bytes(transfer) && !out->blocked) {
+        const bool in_place = transfer_in_memory(transfer) || transfer_in_pipe(transfer);
+        if (in_place && !out->blocked) {
             if (!transfer->may_wait && !side_ready(out, &transfer->ledger.polls))
                 continue;
             move = timed(transfer, drain_any, 0);
+        } else if (transfer->method->turn && !in_place) {
+            const int turn = take_turn(transfer, ret);
+            if (turn != SLUICE_DONE)
+                return turn;
+            continue;
         } else if (can_take(transfer)) {
             if (skip_hole(transfer, &move)) {
                 const int error = transfer_settle(transfer, &move);

@@ -50,6 +50,7 @@ struct sluice_transfer {
     struct pipe *pipe; /* NULL: none borrowed */
     struct buffer buffer;
     struct window window;
+    struct direct *direct; /* what the method `direct` holds; NULL: nothing */
     struct holes holes;
     struct footprint footprint;
     struct readahead readahead;
@@ -78,6 +79,9 @@ struct sluice_transfer {
 
 /* The method of the plan's current candidate. */
 const struct method *transfer_method(const struct sluice_transfer *transfer);
+
+/* Bytes that may still be taken: of the length asked for; UINT64_MAX without one. */
+uint64_t transfer_left(const struct sluice_transfer *transfer);
 
 /* Moves until a side is blocked or the budget is used; transfer.c. Returns enum sluice_step or a
  * negative errno. */
@@ -119,14 +123,15 @@ static inline bool transfer_in_pipe(const struct sluice_transfer *transfer)
     return transfer->pipe && transfer->pipe->parked > 0;
 }
 
-static inline bool transfer_holds_bytes(const struct sluice_transfer *transfer)
-{
-    return transfer_in_memory(transfer) || transfer_in_pipe(transfer);
-}
-
 static inline uint64_t transfer_parked(const struct sluice_transfer *transfer)
 {
     return transfer->taken - transfer->delivered;
+}
+
+/* Also an empty datagram, and what a method with a turn of its own keeps. */
+static inline bool transfer_holds_bytes(const struct sluice_transfer *transfer)
+{
+    return transfer_in_memory(transfer) || transfer_parked(transfer) > 0;
 }
 
 #endif

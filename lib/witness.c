@@ -38,8 +38,9 @@ void witness_begin(struct witness *witness)
 /* Calls whose bytes the kernel adds to rchar by itself. sendfile and copy_file_range are there too,
  * with one read call each. */
 #define COUNTED_BY_KERNEL                                                                          \
-    (1 << CALL_READ | 1 << CALL_READ_CACHED | 1 << CALL_READ_BACK | 1 << CALL_SENDFILE |           \
-     1 << CALL_COPY_RANGE)
+    (CALL_BIT(READ) | CALL_BIT(READ_CACHED) | CALL_BIT(READ_BACK) | CALL_BIT(SENDFILE) |           \
+     CALL_BIT(COPY_RANGE) | CALL_BIT(DIRECT_READ) | CALL_BIT(DIRECT_EDGE_IN) |                     \
+     CALL_BIT(DIRECT_COPY_IN) | CALL_BIT(DIRECT_BOUNCE))
 
 void witness_end(const struct witness *witness, struct ledger *ledger)
 {
@@ -50,7 +51,7 @@ void witness_end(const struct witness *witness, struct ledger *ledger)
         return;
     for (int call = 0; call < CALL_COUNT; call++) {
         const struct sluice_row *row = &ledger->row[call];
-        if (COUNTED_BY_KERNEL & (1 << call)) {
+        if (COUNTED_BY_KERNEL >> call & 1) {
             bytes += row->bytes;
             calls += row->calls + row->eagain;
         }

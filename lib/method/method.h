@@ -2,7 +2,8 @@
 /*
  * The shape of a method. A method moves bytes for a transfer and knows nothing else: not who
  * called, not what an errno means, not what comes after it. It has either two legs, fill() and
- * drain(), between which bytes are parked, or one, pump(), in which none are.
+ * drain(), between which bytes are parked, or one, pump(), in which none are; or it has both ends at
+ * work at once, and takes its turn().
  */
 #ifndef SLUICE_METHOD_H
 #define SLUICE_METHOD_H
@@ -36,16 +37,27 @@ struct method {
     /* Source to sink; called only if nothing is parked. */
     struct move (*pump)(struct sluice_transfer *transfer, size_t want);
 
+    /* Both ends at once: whatever can be done now, one move of it, `want` bytes at most taken from the
+     * source (0: none), the allowance at most delivered. False if nothing can be done before a side
+     * that it has marked as blocked is ready. Called only if what is parked is the method's own. */
+    bool (*turn)(struct sluice_transfer *transfer, size_t want, struct move *ret);
+
     /* The method is left: let go what it holds beside parked bytes. May be NULL. */
     void (*leave)(struct sluice_transfer *transfer);
 };
 
 extern const struct method method_reflink, method_copy_range, method_sendfile, method_mmap_write,
-    method_read_write, method_splice, method_splice_straight;
+    method_read_write, method_splice, method_splice_straight, method_direct_give,
+    method_direct_store;
+
+/* Private pipe to sink (splice.c). */
+struct move splice_drain(struct sluice_transfer *transfer);
 
 /* Memory as parking place (read_write.c), used by every method whose own way out has failed. */
 struct move memory_drain(struct sluice_transfer *transfer);
 struct move memory_read_back(struct sluice_transfer *transfer);
+/* Source to memory, by the call that suits it; a stream's bytes. */
+ssize_t memory_read(struct sluice_transfer *transfer, void *into, size_t length);
 /* Memory to sink, by the call that suits it; no longer than surely fits where it could wait. */
 ssize_t memory_write(struct sluice_transfer *transfer, const void *from, size_t length);
 

@@ -90,7 +90,7 @@ static struct move fill_message(struct sluice_transfer *transfer, int flags)
     return move;
 }
 
-static ssize_t read_some(struct sluice_transfer *transfer, void *into, size_t length)
+ssize_t memory_read(struct sluice_transfer *transfer, void *into, size_t length)
 {
     struct side *in = &transfer->in;
 
@@ -115,7 +115,7 @@ static struct move memory_fill(struct sluice_transfer *transfer, size_t want)
         return fill_message(transfer, transfer->may_wait ? 0 : MSG_DONTWAIT);
     if (want > buffer->capacity - buffer->end)
         want = buffer->capacity - buffer->end;
-    const ssize_t value = read_some(transfer, buffer->bytes + buffer->end, want);
+    const ssize_t value = memory_read(transfer, buffer->bytes + buffer->end, want);
     if (value > 0)
         buffer->end += (size_t)value;
     return (struct move){.call = CALL_READ, .value = value};

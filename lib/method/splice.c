@@ -59,7 +59,7 @@ static struct move splice_fill(struct sluice_transfer *transfer, size_t want)
     return (struct move){.call = CALL_SPLICE_IN, .value = value};
 }
 
-static struct move splice_drain(struct sluice_transfer *transfer)
+struct move splice_drain(struct sluice_transfer *transfer)
 {
     struct side *out = &transfer->out;
     uint64_t length = transfer->pipe->parked;

@@ -51,7 +51,7 @@ for source, sink in ((path, "tcp:"), (path, out), ("tcp:", out), ("pipe:", "tcp:
     check(usable, f"{what}: nothing can serve")
     equal(listed, usable + ruled_out, f"the usable ones come first, {what}")
     check({"reflink", "direct"} <= {each["method"] for each in ruled_out},
-          f"{what}: not in this version")
+          f"{what}: neither can serve, or is wanted")
     for each in usable:
         check(isinstance(each.get("copies"), int) or "copies_per_byte" in each,
               f"{what}: copies of {each}")

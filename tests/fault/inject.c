@@ -42,9 +42,12 @@ static bool on, paused;
 
 #define IN_KERNEL                                                                                  \
     (POINT(SPLICE_IN) | POINT(SPLICE_OUT) | POINT(SPLICE) | POINT(SENDFILE) | POINT(COPY_RANGE))
-#define FROM_SOURCE (POINT(SPLICE_IN) | POINT(READ) | POINT(RECV) | POINT(RECVMSG))
+#define DIRECT_IN   (POINT(DIRECT_READ) | POINT(DIRECT_IN))
+#define DIRECT_OUT  (POINT(DIRECT_WRITE) | POINT(DIRECT_OUT))
+#define FROM_SOURCE (POINT(SPLICE_IN) | POINT(READ) | POINT(RECV) | POINT(RECVMSG) | DIRECT_IN)
 #define TO_SINK                                                                                    \
-    (POINT(SPLICE_OUT) | POINT(WRITE) | POINT(SEND) | POINT(WRITE_MAPPED) | POINT(SEND_MAPPED))
+    (DIRECT_OUT | POINT(SPLICE_OUT) | POINT(WRITE) | POINT(SEND) | POINT(WRITE_MAPPED) |           \
+     POINT(SEND_MAPPED))
 #define FROM_SOURCE_TO_SINK (POINT(SPLICE) | POINT(SENDFILE) | POINT(COPY_RANGE))
 #define MOVING              (FROM_SOURCE | TO_SINK | FROM_SOURCE_TO_SINK)
 /* A message cannot be cut: what is beyond the cut would be lost, or become two. */
@@ -281,6 +284,11 @@ static ssize_t done(enum point point, int64_t value)
 WRAP(splice)
 WRAP(sendfile)
 WRAP(tee)
+WRAP(flight_open)
+WRAP(flight_submit)
+WRAP(flight_reap)
+WRAP(flight_close)
+WRAP(direct_alignment)
 WRAP(vmsplice)
 WRAP(copy_file_range)
 WRAP(clone_range)
@@ -371,6 +379,9 @@ ssize_t __wrap_sys_sendfile(int out, int in, int64_t *in_offset, size_t length)
 
 ssize_t __wrap_sys_tee(int in, int out, size_t length, unsigned flags)
 {
+    int64_t value;
+    if (struck(POINT_TEE, &length, &value))
+        return value;
     return stand_in.tee ? stand_in.tee(in, out, length, flags)
                         : __real_sys_tee(in, out, length, flags);
 }
@@ -399,10 +410,17 @@ int __wrap_sys_clone_range(int in, uint64_t in_offset, uint64_t length, int out,
                : __real_sys_clone_range(in, in_offset, length, out, out_offset);
 }
 
+static void note_cut(int64_t end);
+
 int __wrap_sys_ftruncate(int fd, int64_t length)
 {
     int64_t value;
-    return struck(POINT_FTRUNCATE, NULL, &value) ? (int)value : __real_sys_ftruncate(fd, length);
+    if (struck(POINT_FTRUNCATE, NULL, &value))
+        return (int)value;
+    const int error = __real_sys_ftruncate(fd, length);
+    if (on && error == 0 && role(fd) == SINK)
+        note_cut(length);
+    return error;
 }
 
 int __wrap_sys_fallocate(int fd, int mode, int64_t offset, int64_t length)
@@ -518,6 +536,154 @@ ssize_t __wrap_sys_send(int fd, const void *buffer, size_t length, int flags)
     if (!struck(point, &length, &value))
         value = __real_sys_send(fd, buffer, length, flags);
     return done(point, value);
+}
+
+/* ---- requests in flight ---- */
+
+/* What requests have written, in whatever order: the sink has what follows its beginning without a
+ * gap. */
+static struct {
+    bool begun;
+    int64_t begin;
+    uint64_t bytes; /* without a gap */
+    struct {
+        int64_t begin, end;
+    } piece[64];
+    unsigned pieces;
+} written;
+
+static void note_written(int64_t begin, int64_t end)
+{
+    if (written.pieces == sizeof written.piece / sizeof *written.piece)
+        abort();
+    written.piece[written.pieces].begin = begin;
+    written.piece[written.pieces++].end = end;
+    for (unsigned i = 0; i < written.pieces;) {
+        const int64_t at = written.begin + (int64_t)written.bytes;
+        if (written.piece[i].begin > at || written.piece[i].end <= at) {
+            i++;
+            continue;
+        }
+        seen.delivered += (uint64_t)(written.piece[i].end - at);
+        written.bytes += (uint64_t)(written.piece[i].end - at);
+        written.piece[i] = written.piece[--written.pieces];
+        i = 0;
+    }
+}
+
+/* What was written for the sake of whole blocks, or behind a gap, is cut off again. */
+static void note_cut(int64_t end)
+{
+    const int64_t at = written.begin + (int64_t)written.bytes;
+
+    if (!written.begun)
+        return;
+    if (at > end) {
+        seen.delivered -= (uint64_t)(at - end);
+        written.bytes -= (uint64_t)(at - end);
+    }
+    for (unsigned i = 0; i < written.pieces;)
+        if (written.piece[i].end > end)
+            written.piece[i] = written.piece[--written.pieces];
+        else
+            i++;
+}
+
+int __wrap_sys_flight_open(enum flight_engine engine, unsigned depth, struct flight **ret)
+{
+    int64_t value;
+    if (struck(engine == FLIGHT_RING ? POINT_RING : POINT_THREADS, NULL, &value))
+        return (int)value;
+    const int error = __real_sys_flight_open(engine, depth, ret);
+    if (error >= 0) {
+        written.begun = false;
+        written.bytes = written.pieces = 0;
+        made((*ret)->event, OTHER_OF_OURS);
+        seen.descriptors -= engine == FLIGHT_THREADS; /* its event was made by sys_eventfd() */
+    }
+    return error;
+}
+
+void __wrap_sys_flight_close(struct flight *flight)
+{
+    unmade(flight->event);
+    __real_sys_flight_close(flight);
+}
+
+/* Those that are struck: what they were to do. */
+static struct {
+    struct request *request;
+    enum flight_operation operation;
+} diverted[16];
+
+static void divert(struct request *request)
+{
+    size_t i = 0;
+    while (diverted[i].request)
+        if (++i == sizeof diverted / sizeof *diverted)
+            abort();
+    diverted[i].request = request;
+    diverted[i].operation = request->operation;
+    request->operation = FLIGHT_NOTHING;
+}
+
+static bool was_diverted(struct request *request)
+{
+    for (size_t i = 0; i < sizeof diverted / sizeof *diverted; i++)
+        if (diverted[i].request == request) {
+            diverted[i].request = NULL;
+            request->operation = diverted[i].operation;
+            return true;
+        }
+    return false;
+}
+
+/* A request that is struck stays in its place among the others, and has its value when it is done. */
+int __wrap_sys_flight_submit(struct flight *flight, struct request *request)
+{
+    static const enum point points[] = {
+        [FLIGHT_READ] = POINT_DIRECT_READ,
+        [FLIGHT_WRITE] = POINT_DIRECT_WRITE,
+        [FLIGHT_SPLICE_IN] = POINT_DIRECT_IN,
+        [FLIGHT_SPLICE_OUT] = POINT_DIRECT_OUT,
+    };
+    int64_t value;
+
+    if (on && !written.begun &&
+        (request->operation == FLIGHT_WRITE || request->operation == FLIGHT_SPLICE_OUT)) {
+        written.begun = true;
+        written.begin = request->offset;
+    }
+    if (struck(POINT_SUBMIT, NULL, &value)) {
+        if (request->operation == FLIGHT_WRITE || request->operation == FLIGHT_SPLICE_OUT)
+            note_written(request->offset, request->offset + (int64_t)request->length); /* by hand */
+        return (int)value;
+    }
+    if (struck(points[request->operation], &request->length, &value)) {
+        divert(request);
+        request->value = (ssize_t)value;
+    }
+    return __real_sys_flight_submit(flight, request);
+}
+
+struct request *__wrap_sys_flight_reap(struct flight *flight, bool wait)
+{
+    struct request *request = __real_sys_flight_reap(flight, wait);
+
+    if (!request)
+        seen.source_said_eagain = seen.sink_said_eagain = true;
+    else if (!was_diverted(request) && on && request->value > 0 &&
+             (request->operation == FLIGHT_WRITE || request->operation == FLIGHT_SPLICE_OUT))
+        note_written(request->offset, request->offset + request->value);
+    return request;
+}
+
+int __wrap_sys_direct_alignment(int fd, uint32_t *ret_memory, uint32_t *ret_offset)
+{
+    int64_t value;
+    return struck(POINT_ALIGNMENT, NULL, &value)
+               ? (int)value
+               : __real_sys_direct_alignment(fd, ret_memory, ret_offset);
 }
 
 static void remember_mapping(void *address, size_t length)

@@ -62,7 +62,16 @@
     X(OPEN, "open")                                                                                \
     X(READLINK, "readlink")                                                                        \
     X(CLOSE, "close")                                                                              \
-    X(EVENTFD, "eventfd")
+    X(EVENTFD, "eventfd")                                                                          \
+    X(DIRECT_READ, "read in flight")                                                               \
+    X(DIRECT_WRITE, "write in flight")                                                             \
+    X(DIRECT_IN, "splice into a pipe, in flight")                                                  \
+    X(DIRECT_OUT, "splice out of a pipe, in flight")                                               \
+    X(SUBMIT, "io_uring_enter")                                                                    \
+    X(RING, "io_uring_setup")                                                                      \
+    X(THREADS, "pthread_create")                                                                   \
+    X(ALIGNMENT, "statx")                                                                          \
+    X(TEE, "tee")
 
 enum point {
 #define X(name, words) POINT_##name,

@@ -116,8 +116,9 @@ static void open_ends(struct work *work)
                                         .capacity = job->capacity,
                                         .message = job->message,
                                         .open = job->slow,
-                                        .aligned =
-                                            job->source == END_DIRECT || job->sink == END_DIRECT};
+                                        .aligned = job->source == END_DIRECT ||
+                                                   job->sink == END_DIRECT ||
+                                                   job->method == SLUICE_METHOD_DIRECT};
     const bool fed_later = job->slow && !end_has_offset(job->source);
 
     end_open_source(&work->source, job->source, job_bytes(job->source), fed_later ? 0 : job->length,
@@ -263,7 +264,8 @@ static void read_ledger(struct work *work)
     if (ledger->delivered != sluice_transfer_delivered(work->transfer) ||
         ledger->parked != sluice_transfer_parked(work->transfer))
         case_fail("the ledger's delivered and parked are not the transfer's");
-    if (seen.calls[POINT_SPLICE] + seen.calls[POINT_SENDFILE] + seen.calls[POINT_COPY_RANGE] == 0 &&
+    if (seen.calls[POINT_SPLICE] + seen.calls[POINT_SENDFILE] + seen.calls[POINT_COPY_RANGE] +
+                seen.calls[POINT_RING] == 0 &&
         (ledger->source_eagain != seen.source_eagains || ledger->sink_eagain != seen.sink_eagains))
         case_fail(
             "the source said EAGAIN %u times, the sink %u times: the ledger has %llu and %llu",
@@ -475,11 +477,20 @@ unsigned job_methods(const struct job *job, enum sluice_method ret[SLUICE_METHOD
     work.context = sluice_context_new(NULL, NULL);
     open_ends(&work);
     plan(&work);
+    memcpy(ret, outcome.plan, sizeof outcome.plan);
+    unsigned count = outcome.usable;
+    /* Only if it is wanted is it among them. */
+    struct job direct = *job;
+    direct.method = SLUICE_METHOD_DIRECT;
+    work.job = &direct;
+    outcome.usable = 0;
+    plan(&work);
+    if (outcome.usable > 0)
+        ret[count++] = SLUICE_METHOD_DIRECT;
     sluice_context_free(work.context);
     end_close(&work.source);
     end_close(&work.sink);
-    memcpy(ret, outcome.plan, sizeof outcome.plan);
-    return outcome.usable;
+    return count;
 }
 
 /* ---- what became of it ---- */

@@ -19,7 +19,8 @@ static const struct {
     {END_TCP, END_PIPE, 0},       {END_TCP, END_TCP, 0},       {END_UNIX, END_UNIX, 0},
     {END_UNIX, END_FILE, 0},      {END_UDP, END_FILE, 0},      {END_DGRAM, END_DGRAM, 0},
     {END_SEQPACKET, END_UNIX, 0}, {END_UNIX, END_UDP, 0},      {END_ZERO, END_FILE, 0},
-    {END_DIRECT, END_FILE, 0},    {END_FILE, END_DIRECT, 0},
+    {END_DIRECT, END_FILE, 0},    {END_FILE, END_DIRECT, 0},   {END_DISK, END_PIPE, 0},
+    {END_DISK, END_TCP, 0},       {END_PIPE, END_DISK, 0},     {END_UNIX, END_DISK, 0},
 };
 
 struct job pairs_job(enum end_kind source, enum end_kind sink, enum sluice_method method,
@@ -28,7 +29,7 @@ struct job pairs_job(enum end_kind source, enum end_kind sink, enum sluice_metho
     struct job job = {
         .source = source, .sink = sink, .method = method, .own_offsets = steps, .steps = steps};
 
-    if (source == END_DIRECT || sink == END_DIRECT)
+    if (source == END_DIRECT || sink == END_DIRECT || method == SLUICE_METHOD_DIRECT)
         job.chunk = 8192;
     else if (end_has_offset(source) && end_has_offset(sink))
         job.chunk = 8000;

@@ -32,6 +32,8 @@ def fits(method, source, sink):
         return True
     if source.has("message") or sink.has("message"):
         return None if method == "mmap-write" and source.has("page") else False
+    if method == "direct":
+        return fits_direct(source, sink)
     if method == "copy-range":
         if not (source.has("file") and sink.has("file")):
             return False
@@ -61,6 +63,19 @@ def fits(method, source, sink):
             return False
         return None if sink.has("unsure") else True
     return None if sink.has("unsure") else True
+
+
+def fits_direct(source, sink):
+    """A file on a device at one end at least. Which of them has one, the machine decides."""
+    if sink.has("append"):
+        return False
+    if source.has("unsure-splice") or sink.has("unsure"):
+        return None
+    disks = ("ext4", "xfs", "btrfs", "block")
+    unsure = ("fuse", "fuse-direct", "inherited-file", "o-direct")
+    if source.name in unsure or sink.name in unsure:
+        return None
+    return source.name in disks or sink.name in disks
 
 
 # ---- cases ---------------------------------------------------------------------------------------
@@ -195,7 +210,7 @@ def _quietly(job):
 def every_case(sources_, sinks_):
     """The whole: every pair, method and size; and every pair and method with each offset at three
     sizes."""
-    methods = ("auto",) + s.METHODS
+    methods = ("auto",) + s.METHODS_AND_DIRECT
     offsets = list(itertools.product(SOURCE_OFFSETS, SINK_OFFSETS))
     for source, sink, method in itertools.product(sources_, sinks_, methods):
         if fits(method, source, sink) is False:
@@ -212,7 +227,7 @@ def pairwise_cases(sources_, sinks_, seed=1):
     """Few cases in which every pair of values of two dimensions meets at least once (where the pair
     is possible at all): greedy, and the same in every run."""
     rng = random.Random(seed)
-    dimensions = [sources_, sinks_, ("auto",) + s.METHODS, SIZES, SOURCE_OFFSETS, SINK_OFFSETS,
+    dimensions = [sources_, sinks_, ("auto",) + s.METHODS_AND_DIRECT, SIZES, SOURCE_OFFSETS, SINK_OFFSETS,
                   BEFORE]
     index = range(len(dimensions))
 

@@ -33,6 +33,7 @@ SLUICE = shlex.split(os.environ.get("SLUICE", "sluice"))
 ROOT = os.geteuid() == 0
 ALL = os.environ.get("TEST_ALL", "") not in ("", "0")
 METHODS = ("copy-range", "sendfile", "splice", "mmap-write", "read-write")
+METHODS_AND_DIRECT = METHODS + ("direct",)
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 SCHEMES = ("file:", "fd:", "null:", "zero:", "tcp:", "tcp-listen:", "unix:", "unix-listen:")
 

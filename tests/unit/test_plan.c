@@ -215,7 +215,7 @@ static void a_reason_names_what_is_the_matter(void **state)
         {"ext4", "ext4", SLUICE_METHOD_REFLINK, "shares no extents"},
         {"xfs", "ext4", SLUICE_METHOD_REFLINK, "different file systems"},
         {"xfs", "pipe", SLUICE_METHOD_REFLINK, "sink is not a file"},
-        {"ext4", "ext4", SLUICE_METHOD_DIRECT, "not in this version"},
+        {"ext4", "ext4", SLUICE_METHOD_DIRECT, "waits for the device"},
     };
 
     (void)state;
