@@ -137,6 +137,8 @@ void readahead_end(struct sluice_transfer *transfer)
     struct readahead *readahead = &transfer->readahead;
     const uint64_t position = readahead->begin + transfer->taken;
 
+    if (!readahead->begun)
+        return;
     if (transfer->footprint.source.on && readahead->asked > position && readahead->bytes > 0) {
         /* Pages that are being read are locked, and locked ones are not dropped. */
         const int fd = readahead->fd >= 0 ? readahead->fd : transfer->in.fd;

@@ -526,13 +526,15 @@ static bool is_filling(struct direct *direct)
 }
 
 /* What is there now is taken now; for more nobody waits while something is parked. */
-static bool source_gives(struct sluice_transfer *transfer)
+static bool source_gives(struct sluice_transfer *transfer, const struct slot *slot)
 {
     struct side *in = &transfer->in;
 
     if (in->blocked)
         return false;
-    if (in->never_waits || (transfer->may_wait && transfer_parked(transfer) == 0))
+    /* splice of two pipes can be told not to wait. */
+    if (!slot->in_memory || in->never_waits ||
+        (transfer->may_wait && transfer_parked(transfer) == 0))
         return true;
     return side_poll(in, &transfer->ledger.polls);
 }
@@ -557,40 +559,49 @@ static struct move fill_slot(struct sluice_transfer *transfer, struct slot *slot
     return move;
 }
 
-/* Many small pieces fill a pipe before its bytes do. */
-static bool is_full(struct sluice_transfer *transfer, struct slot *slot)
+/* Many small pieces fill a pipe before its bytes do: it said EAGAIN, and not the source. Then it is
+ * written, or goes on in memory. */
+static bool pipe_was_full(struct sluice_transfer *transfer, struct slot *slot)
 {
-    if (slot->length == slot->capacity)
-        return true;
-    if (slot->in_memory || pipe_has_room(slot->pipe))
+    if (slot->in_memory || slot->length == 0 || pipe_has_room(slot->pipe))
         return false;
     join_pieces(transfer, slot);
-    return !slot->in_memory || slot->length == slot->capacity;
+    if (!slot->in_memory || slot->length == slot->capacity)
+        close_slot(transfer, false);
+    return true;
+}
+
+/* A slot to fill; NULL if all are in use, or with an error in *ret. */
+static struct slot *filling_slot(struct sluice_transfer *transfer, struct move *ret)
+{
+    struct direct *direct = transfer->direct;
+
+    *ret = (struct move){.call = CALL_PIPE};
+    if (is_filling(direct))
+        return last_slot(direct);
+    /* One is kept for what a slot that is written leaves over. */
+    if (direct->tail - direct->head >= direct->depth - 1)
+        return NULL;
+    ret->value = open_slot(transfer, direct_slot(direct, direct->tail));
+    return ret->value < 0 ? NULL : last_slot(direct);
 }
 
 static bool take_stream(struct sluice_transfer *transfer, size_t want, struct move *ret)
 {
-    struct direct *direct = transfer->direct;
+    struct slot *slot;
 
-    if (!is_filling(direct)) {
-        /* One slot is kept for what a slot that is written leaves over. */
-        if (direct->tail - direct->head >= direct->depth - 1)
-            return false;
-        *ret = (struct move){.call = CALL_PIPE,
-                             .value = open_slot(transfer, direct_slot(direct, direct->tail))};
-        if (ret->value < 0)
-            return true;
-    }
-    struct slot *slot = last_slot(direct);
-    if (!source_gives(transfer))
-        return false;
-    *ret = fill_slot(transfer, slot, want);
-    if (ret->value > 0 && is_full(transfer, slot))
+    do {
+        slot = filling_slot(transfer, ret);
+        if (!slot || !source_gives(transfer, slot))
+            return ret->value < 0;
+        *ret = fill_slot(transfer, slot, want);
+    } while (ret->value == -EAGAIN && pipe_was_full(transfer, slot));
+    if (ret->value > 0 && slot->length == slot->capacity)
         close_slot(transfer, false);
     if (ret->value >= 0 || ret->value == -EINTR || ret->value == -EAGAIN ||
         transfer_parked(transfer) == 0)
         return true;
-    direct->failed = *ret;
+    transfer->direct->failed = *ret;
     return false;
 }
 

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: MIT
+"""`direct` against read and write, cold, by the CPU of the whole machine; and against fio."""
+
+import json
+import os
+import random
+import subprocess
+import time
+from dataclasses import dataclass
+
+from .intervals import interval
+from .paths import GIB, MIB
+from .quiet import wait_until_quiet
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Run:
+    bytes: int
+    wall: float
+    machine: float  # CPU seconds of everybody: interrupts and kernel workers too, not stolen time
+    mover: float  # of the mover and its threads alone
+    quiet: bool
+
+    @property
+    def throughput(self):
+        return self.bytes / GIB / self.wall
+
+    def as_json(self):
+        return {"bytes": self.bytes, "wall": round(self.wall, 6), "quiet": self.quiet,
+                "machine_cpu": round(self.machine, 3), "mover_cpu": round(self.mover, 6)}
+
+
+def machine_cpu():
+    with open("/proc/stat", encoding="ascii") as file:
+        user, nice, system, _, _, irq, softirq = map(int, file.readline().split()[1:8])
+    return (user + nice + system + irq + softirq) / TICKS
+
+
+def cool(path):
+    fd = os.open(path, os.O_RDONLY)
+    os.fsync(fd)
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    os.close(fd)
+
+
+def make_file(path, size):
+    block = os.urandom(16 * MIB)
+    with open(path, "wb") as file:
+        for _ in range(size // len(block)):
+            file.write(block)
+
+
+def timed(size, start):
+    """Runs what start() starts, a list of processes of which the first is the mover."""
+    quiet = wait_until_quiet()
+    before, began = machine_cpu(), time.monotonic()
+    processes, helpers = start()
+    usage = os.wait4(processes[0].pid, 0)
+    for other in processes[1:] + helpers:
+        other.wait()
+    wall, cpu = time.monotonic() - began, machine_cpu() - before
+    processes[0].returncode = os.waitstatus_to_exitcode(usage[1])
+    if processes[0].returncode != 0:
+        raise RuntimeError(f"{processes[0].args} ended with {processes[0].returncode}")
+    return Run(size, wall, cpu, usage[2].ru_utime + usage[2].ru_stime, quiet)
+
+
+def file_to_pipe(tools, mover, source, size):
+    def start():
+        read_end, write_end = os.pipe()
+        drain = subprocess.Popen([f"{tools}/drain", "drop", "-"], stdin=read_end,
+                                 stdout=subprocess.DEVNULL)
+        moving = subprocess.Popen([*mover, source, "-"], stdout=write_end)
+        os.close(read_end)
+        os.close(write_end)
+        return [moving], [drain]
+    cool(source)
+    return timed(size, start)
+
+
+def pipe_to_file(tools, mover, sink, size):
+    """Until the sink is on its device: what is left in the cache would be written later, and cost
+    somebody else."""
+    def start():
+        read_end, write_end = os.pipe()
+        feed = subprocess.Popen([f"{tools}/feed", str(size), "vmsplice:131072", "-"],
+                                stdin=subprocess.PIPE, stdout=write_end)
+        moving = subprocess.Popen([*mover, "--sync", "-", sink], stdin=read_end)
+        os.close(read_end)
+        os.close(write_end)
+        feed.stdin.write(b"\n")
+        feed.stdin.close()
+        return [moving], [feed]
+    if os.path.exists(sink):
+        os.unlink(sink)
+    return timed(size, start)
+
+
+def file_to_null(mover, source, size):
+    cool(source)
+    return timed(size, lambda: ([subprocess.Popen([*mover, source, "null:"])], []))
+
+
+def fio(source, size, block, depth):
+    """GiB/s, as it says itself."""
+    cool(source)
+    quiet = wait_until_quiet()
+    found = subprocess.run(
+        ["fio", "--name=read", f"--filename={source}", "--rw=read", f"--bs={block}",
+         f"--iodepth={depth}", "--ioengine=io_uring", "--direct=1", f"--size={size}",
+         "--output-format=json"], capture_output=True, text=True, check=True)
+    read = json.loads(found.stdout)["jobs"][0]["read"]
+    return Run(size, read["runtime"] / 1000, 0, 0, quiet)
+
+
+def interleave(contenders, rounds, seed, say):
+    chance, runs = random.Random(seed), []
+    for number in range(rounds):
+        order = list(contenders)
+        chance.shuffle(order)
+        say(f"round {number + 1} of {rounds}")
+        runs.append({name: contenders[name]() for name in order})
+    return runs
+
+
+def ratio(runs, measure, ours, theirs):
+    return interval([getattr(one[ours], measure) / getattr(one[theirs], measure) for one in runs])
+
+
+def table(title, runs, measures, pairs):
+    lines = [f"\n{title}"]
+    for name in runs[0]:
+        cells = []
+        for measure in measures:
+            scale = 1 if measure == "throughput" else GIB / runs[0][name].bytes
+            values = interval([getattr(one[name], measure) * scale for one in runs])
+            cells.append(f"{measure} {values}")
+        lines.append(f"  {name:<14} " + "   ".join(cells))
+    for ours, theirs in pairs:
+        cells = [f"{measure} {ratio(runs, measure, ours, theirs)}" for measure in measures]
+        lines.append(f"  {ours} / {theirs}: " + "   ".join(cells))
+    return "\n".join(lines)
