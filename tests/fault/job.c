@@ -198,8 +198,10 @@ static bool wait_as_told(struct work *work, const struct sluice_wait *wait)
     struct pollfd fds[2] = {{.fd = wait->source_fd, .events = wait->source_events},
                             {.fd = wait->sink_fd, .events = wait->sink_events}};
 
+    const bool timer = wait->mask & SLUICE_WAIT_TIMER;
+
     if (!work->job->slow)
-        return poll(fds, 2, 2000) > 0;
+        return poll(fds, 2, timer ? 12 : 2000) > 0 || timer;
     /* TCP opens its window again only when a good part of it is free. */
     for (int turn = 0; turn < 1000; turn++) {
         turn_over(work, wait);
