@@ -10,5 +10,6 @@ int command_tee(int argc, char **argv);
 
 /* Started under the name tee: as POSIX and GNU have it, and nothing else. */
 int command_tee_alone(int argc, char **argv);
+int command_relay(int argc, char **argv);
 
 #endif

@@ -19,6 +19,7 @@ static const struct command {
     {"explain", command_explain, "show by which method, and why, without moving anything"},
     {"probe", command_probe, "measure which legs this kernel moves without a copy"},
     {"tee", command_tee, "move one input to many sinks, sharing its pages"},
+    {"relay", command_relay, "accept connections, and pass them on to targets"},
 };
 
 #define COMMANDS (sizeof commands / sizeof *commands)

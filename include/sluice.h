@@ -166,6 +166,18 @@ SLUICE_PUBLIC sluice_context *sluice_context_new(const struct sluice_context_opt
  * before. */
 SLUICE_PUBLIC void sluice_context_free(sluice_context *context);
 
+/* The private pipes of a context. */
+struct sluice_pipes {
+    size_t size;
+    uint32_t open, idle; /* in existence; of these, unused */
+    uint32_t most;       /* that may be: max_pipes */
+    uint64_t refused;    /* wanted and not to be had: bytes were copied instead */
+    uint64_t small;      /* granted less than was asked for: the user's pipe budget is spent */
+};
+
+/* What there is, and was, of them. Returns 0, or -EINVAL (a size that cannot be). */
+SLUICE_PUBLIC int sluice_context_pipes(const sluice_context *context, struct sluice_pipes *ret);
+
 /* ---- endpoints ------------------------------------------------------------------------------- */
 
 /* Who closes the descriptor. */
@@ -279,6 +291,11 @@ enum sluice_option_flags {
                                       long as the transfer runs: it need not be blocked here */
     SLUICE_WITNESS = 1 << 6,       /* compare the thread's I/O accounting with the ledger, and mark
                                       legs that crossed user memory although they should not have */
+    SLUICE_EDGE_TRIGGERED = 1 << 16, /* the caller of sluice_transfer_step() waits for a stream socket by
+                                      edge triggers, its end among them (EPOLLRDHUP): a read that
+                                      brings less than was asked for says that the source is dry, and
+                                      the call that would say EAGAIN is saved. Told of the end, step
+                                      until it comes */
     SLUICE_SNAPSHOT = 1 << 7,      /* bytes do not change once they are taken, whatever is done to the
                                      source then: no reference to its pages is handed on */
     SLUICE_NO_READAHEAD = 1 << 8,  /* a cold source file is not asked for ahead of the cursor: what
@@ -441,6 +458,19 @@ SLUICE_PUBLIC int sluice_transfer_step(sluice_transfer *transfer, uint64_t budge
  * by event, no idle timeout) it waits inside the moving calls themselves, which takes the fewest
  * system calls. Returns 0, or a negative errno as sluice_transfer_step(). */
 SLUICE_PUBLIC int sluice_transfer_run(sluice_transfer *transfer);
+
+/*
+ * Sets a transfer up for another pair of descriptors, as if it were made anew, without a system call:
+ * for a server, where thousands of connections have few bytes to move at a time.
+ *
+ * transfer: between two sockets or pipes, with nothing parked, whether it waits, has come to its end
+ * or has failed. source_fd, sink_fd: of the same kinds as those before, and as blocking; the
+ * endpoints get them, and close none. What the options said holds on; the first method of the plan
+ * is tried again; the ledger goes on counting, but its fallbacks begin anew.
+ * Returns 0; -EBUSY while bytes are parked; -EINVAL (an end is a file or device; a length was given; an
+ * endpoint owns its descriptor).
+ */
+SLUICE_PUBLIC int sluice_transfer_reuse(sluice_transfer *transfer, int source_fd, int sink_fd);
 
 /* Bytes accepted by the sink's kernel; bytes taken from the source and not delivered. */
 SLUICE_PUBLIC uint64_t sluice_transfer_delivered(const sluice_transfer *transfer);

@@ -27,6 +27,19 @@ void sluice_context_free(sluice_context *context)
     free(context);
 }
 
+int sluice_context_pipes(const sluice_context *context, struct sluice_pipes *ret)
+{
+    const struct pipe_pool *pool = &context->pool;
+    const struct sluice_pipes pipes = {
+        .open = pool->count,
+        .idle = pool->idle_count,
+        .most = pool->max_count,
+        .refused = pool->refused,
+        .small = pool->small,
+    };
+    return SIZED_COPY(ret, pipes);
+}
+
 void sluice_context_use_probe(sluice_context *context, const sluice_probe *probe)
 {
     context->probe = probe;

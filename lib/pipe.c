@@ -66,17 +66,23 @@ int pipe_get(struct pipe_pool *pool, uint32_t size, struct pipe **ret)
             return 0;
         }
     if (pool->count >= pool->max_count) {
-        if (!pool->idle)
+        if (!pool->idle) {
+            pool->refused++;
             return -EMFILE;
+        }
         struct pipe *smaller = pool->idle; /* its place is wanted for a larger one */
         pool->idle = smaller->next;
         pool->idle_count--;
         pipe_kill(pool, smaller);
     }
     const int error = pipe_open(size, ret);
-    if (error >= 0)
-        pool->count++;
-    return error;
+    if (error < 0) {
+        pool->refused++;
+        return error;
+    }
+    pool->small += (*ret)->capacity < size;
+    pool->count++;
+    return 0;
 }
 
 void pipe_kill(struct pipe_pool *pool, struct pipe *pipe)

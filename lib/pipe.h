@@ -25,6 +25,7 @@ struct pipe_pool {
     struct pipe *idle; /* the last one used first: its pages are warm */
     unsigned idle_count, count;
     unsigned max_idle, max_count;
+    uint64_t refused, small; /* pipes that were not to be had; that got less than was asked for */
 };
 
 /* Lends a pipe of `size` bytes, or of what the kernel grants: a user beyond the pipe budget gets

@@ -174,6 +174,40 @@ int sluice_transfer_step(sluice_transfer *transfer, uint64_t budget, struct slui
     return step;
 }
 
+int sluice_transfer_reuse(sluice_transfer *transfer, int source_fd, int sink_fd)
+{
+    struct sluice_endpoint *source = transfer->in.endpoint, *sink = transfer->out.endpoint;
+    const int endless = MEDIA_SOCKETS | MEDIUM_PIPE;
+
+    if (!(source->medium & endless) || !(sink->medium & endless) ||
+        (transfer->options.flags & SLUICE_LENGTH) ||
+        ((source->ownership | sink->ownership) & SLUICE_OWN))
+        return -EINVAL;
+    if (transfer_parked(transfer) > 0 || transfer_holds_bytes(transfer))
+        return -EBUSY;
+    if (transfer->state == STATE_RUNNING) {
+        side_finish(&transfer->in);
+        side_finish(&transfer->out);
+    }
+    source->fd = source_fd;
+    sink->fd = sink_fd;
+    side_init(&transfer->in, SLUICE_SIDE_SOURCE, source, false, 0);
+    side_init(&transfer->out, SLUICE_SIDE_SINK, sink, false, 0);
+    transfer->current = 0;
+    transfer->method = transfer_method(transfer);
+    transfer->ended = transfer->prepared = transfer->held_back = false;
+    transfer->never_hup = transfer->watched_hup = false;
+    transfer->late.error = 0;
+    transfer->error.error = 0;
+    transfer->ledger.fallbacks = 0;
+    transfer->state = STATE_RUNNING;
+    if (transfer->options.rate || transfer->options.idle_timeout) {
+        transfer->last_moved = sys_now();
+        rate_init(&transfer->rate, transfer->options.rate, transfer->last_moved);
+    }
+    return 0;
+}
+
 /* A pipe or a socket's buffer is filled and emptied faster than a process can be put to sleep and woken:
  * first the other process is given the CPU for a moment (measured with 64 KiB pipes, and with TCP on
  * both sides: up to twice the throughput at less CPU, some ten sleeps instead of some ten thousand a

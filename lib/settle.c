@@ -94,6 +94,9 @@ int transfer_finish(struct sluice_transfer *transfer)
         transfer->taken < options->length)
         return transfer_stop(transfer, SLUICE_SIDE_SOURCE, "read", -ENODATA,
                              "the source ended before the length asked for");
+    if (transfer->late.error < 0)
+        return transfer_stop(transfer, SLUICE_SIDE_SOURCE, transfer->late.operation,
+                             transfer->late.error, transfer->late.reason);
     leave_method(transfer);
     transfer_return_pipe(transfer);
     readahead_end(transfer);
@@ -156,6 +159,14 @@ static int fail_call(struct sluice_transfer *transfer, enum call call, int error
 
     if (!error_side(call, error, &side))
         side = whose(transfer);
+    /* What a peer sent before it failed is still the sink's. (Where the source can be read again, it
+     * goes back there.) */
+    if (side == SLUICE_SIDE_SOURCE && transfer_holds_bytes(transfer) &&
+        !(transfer->in.endpoint->medium & MEDIA_SEEKABLE)) {
+        transfer->late = (struct late){error, call_name(call), reason};
+        transfer->ended = true;
+        return 0;
+    }
     return transfer_stop(transfer, side, call_name(call), error, reason);
 }
 
@@ -336,6 +347,8 @@ static int moved(struct sluice_transfer *transfer, const struct move *move)
 
     row->bytes += bytes;
     row->calls++;
+    if (move->dry)
+        transfer->in.blocked = true;
     transfer->watched_hup = false;
     transfer->fruitless = 0;
     if (transfer->options.idle_timeout)

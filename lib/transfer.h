@@ -40,6 +40,12 @@ struct window {
     int64_t begin, end; /* of the source */
 };
 
+/* A failure of the source that is told when what is parked has been delivered; error 0: none. */
+struct late {
+    int error;
+    const char *operation, *reason;
+};
+
 struct sluice_transfer {
     sluice_context *context;
     struct sluice_options options;
@@ -71,6 +77,7 @@ struct sluice_transfer {
     bool truncated;     /* mmap-write saw the source end inside what it had written */
     enum state state;
 
+    struct late late;
     struct rate rate;
     uint64_t last_moved; /* when bytes last moved, for the idle timeout */
     struct ledger ledger;

@@ -7,6 +7,8 @@
 #ifndef SERVER_LISTENER_H
 #define SERVER_LISTENER_H
 
+#include <stdint.h>
+
 #include "loop.h"
 #include "peer.h"
 
@@ -20,13 +22,13 @@ typedef void refused_function(struct listener *listener, int error);
 struct listener {
     struct watch watch;
     struct timer rest;
-    struct task more;
     struct loop *loop;
     accepted_function *accepted;
-    refused_function *refused; /* may be NULL */
-    void *data;                /* the owner's */
-    bool shared;               /* other loops watch the same socket: EPOLLEXCLUSIVE */
-    bool resting, paused;
+    refused_function *refused;   /* may be NULL */
+    void *data;                  /* the owner's */
+    bool shared;                 /* other loops watch the same socket: EPOLLEXCLUSIVE */
+    bool resting, paused, tired; /* tired: the last accept failed for want of something */
+    unsigned at_a_turn, singles;
     uint64_t failures; /* accepts that failed for want of something */
 };
 
@@ -44,6 +46,8 @@ int listener_start(struct loop *loop, struct listener *listener);
 /* Stops for a while, and goes on (--max-connections). */
 void listener_pause(struct listener *listener);
 void listener_resume(struct listener *listener);
+/* Accepts what has come so far. */
+void listener_take_rest(struct listener *listener);
 /* Stops for good and closes the descriptor. */
 void listener_stop(struct listener *listener);
 

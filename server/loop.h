@@ -24,20 +24,19 @@ struct watch {
 
 /* A point in time. It lies in its owner's structure; zero-initialized: not set. */
 struct timer {
-    uint64_t at; /* CLOCK_MONOTONIC, nanoseconds */
+    uint64_t at;    /* CLOCK_MONOTONIC, nanoseconds */
     unsigned place; /* in the loop's heap, from 1; 0: not set */
     void (*fire)(struct loop *loop, struct timer *timer);
 };
 
 /* Work for the next turn, after the descriptors that are ready by then were served. */
 struct task {
-    struct task *next; /* of those that are due; itself never */
-    bool due;
+    struct task *next, **link; /* among those that are due; link NULL: it is not */
     void (*run)(struct loop *loop, struct task *task);
 };
 
 /* The structure that a member lies in. */
-#define OWNER_OF(member, type, name) ((type *)(void *)((char *)(member) - offsetof(type, name)))
+#define OWNER_OF(member, type, name) ((type *)(void *)((char *)(member)-offsetof(type, name)))
 
 /* 0, or what epoll_create1(2) and eventfd(2) return, or -ENOMEM. data: the owner's, as loop_data(). */
 int loop_new(void *data, struct loop **ret);
@@ -47,14 +46,14 @@ void loop_free(struct loop *loop);
 
 /* Runs until loop_stop(). 0, or what epoll_wait(2) returned. */
 int loop_run(struct loop *loop);
-void loop_stop(struct loop *loop);
+int loop_stop(struct loop *loop); /* 0 or -ENOMEM */
 
-/* Watches `watch->fd` for EPOLLIN, EPOLLOUT, EPOLLRDHUP … EPOLLET is added unless
- * EPOLLEXCLUSIVE, or a 0 of edge, asks for levels. 0, or what epoll_ctl(2) returned. */
+/* Watches `watch->fd` for EPOLLIN, EPOLLOUT, EPOLLRDHUP …, by edges (EPOLLET) or levels. 0, or what
+ * epoll_ctl(2) returned. */
 int loop_add(struct loop *loop, struct watch *watch, uint32_t events, bool edge);
 /* Ends watching; the descriptor stays open, watch->fd becomes -1. */
 void loop_remove(struct loop *loop, struct watch *watch);
-/* The same, and closes it. */
+/* The same, and closes it; no other descriptor of that open file may exist in the process. */
 void loop_close(struct loop *loop, struct watch *watch);
 
 /* (Re)sets a timer. 0 or -ENOMEM. */

@@ -5,6 +5,7 @@
 
 #include <netinet/in.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -28,6 +29,8 @@ struct small_peer {
 };
 
 enum { PEER_TEXT = 128 };
+
+void small_peer_set(struct small_peer *small, const struct peer *peer);
 
 /* "127.0.0.1:80", "[::1]:80", "unix:/path", "unix:" (no name), "?". Returns text. */
 const char *peer_text(const struct peer *peer, char text[static PEER_TEXT]);

@@ -45,24 +45,24 @@ struct relay_hooks {
     size_t (*header_write)(void *data, const struct ends *ends, void *buffer, size_t size);
 };
 
-enum relay_reason { /* why a connection ended */
-    RELAY_ENDED = 0,   /* both directions came to their end */
-    RELAY_RESET,       /* by one side; passed on to the other */
-    RELAY_FAILED,      /* another error of one side */
-    RELAY_NO_TARGET,   /* none could be connected to */
-    RELAY_IDLE,        /* --idle-timeout */
-    RELAY_DENIED,      /* by admit() */
-    RELAY_BAD_HEADER,  /* header_read() refused it, or it did not come in time */
-    RELAY_DRAINED,     /* --drain-timeout */
-    RELAY_NO_MEMORY,   /* or no descriptor of our own */
-    RELAY_REASONS,
+enum relay_reason {                   /* why a connection ended */
+                    RELAY_ENDED = 0,  /* both directions came to their end */
+                    RELAY_RESET,      /* by one side; passed on to the other */
+                    RELAY_FAILED,     /* another error of one side */
+                    RELAY_NO_TARGET,  /* none could be connected to */
+                    RELAY_IDLE,       /* --idle-timeout */
+                    RELAY_DENIED,     /* by admit() */
+                    RELAY_BAD_HEADER, /* header_read() refused it, or it did not come in time */
+                    RELAY_DRAINED,    /* --drain-timeout */
+                    RELAY_NO_MEMORY,  /* or no descriptor of our own */
+                    RELAY_REASONS,
 };
 /* "ended", "reset" … */
 const char *relay_reason_name(enum relay_reason reason);
 
 struct relay_options {
-    unsigned threads; /* loops with connections; 0: 1 */
-    struct target_list *targets; /* a reference is taken */
+    unsigned threads;                                      /* loops with connections; 0: 1 */
+    struct target_list *targets;                           /* a reference is taken */
     uint64_t connect_timeout, idle_timeout, drain_timeout; /* nanoseconds; idle 0: none */
     uint64_t header_timeout;
     uint64_t rate, rate_all; /* bytes a second and direction, of a connection and of all; 0: none */

@@ -8,6 +8,7 @@
 #define SERVER_TARGET_H
 
 #include <stdatomic.h>
+#include <stdint.h>
 
 #include "peer.h"
 
@@ -16,9 +17,9 @@ enum target_policy { TARGET_ROUND_ROBIN = 0, TARGET_LEAST_CONNECTIONS };
 struct target {
     struct peer peer;
     char name[PEER_TEXT];
-    atomic_uint active;           /* connections, being made or made */
-    atomic_uint failures;         /* in a row */
-    _Atomic uint64_t aside_until; /* nanoseconds; 0: it is in use */
+    atomic_uint active;                /* connections, being made or made */
+    atomic_uint failures;              /* in a row */
+    _Atomic uint64_t aside_until;      /* nanoseconds; 0: it is in use */
     _Atomic uint64_t connects, failed; /* in all */
 };
 

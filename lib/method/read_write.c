@@ -33,6 +33,9 @@ static int buffer_get(struct sluice_transfer *transfer)
     /* Fresh memory is dear: a page fault a page. */
     while (size > ALIGNMENT && size / 2 > transfer->expected)
         size /= 2;
+    /* Who asks for small pieces wants little to be parked. */
+    while (size > ALIGNMENT && transfer->options.chunk && size / 2 >= transfer->options.chunk)
+        size /= 2;
     if (transfer->in.endpoint->medium == MEDIUM_MESSAGE)
         size = MESSAGE_SIZE;
     void *bytes = NULL;
@@ -118,7 +121,10 @@ static struct move memory_fill(struct sluice_transfer *transfer, size_t want)
     const ssize_t value = memory_read(transfer, buffer->bytes + buffer->end, want);
     if (value > 0)
         buffer->end += (size_t)value;
-    return (struct move){.call = CALL_READ, .value = value};
+    const bool dry = value > 0 && (size_t)value < want &&
+                     (transfer->options.flags & SLUICE_EDGE_TRIGGERED) &&
+                     (transfer->in.endpoint->medium & (MEDIUM_STREAM | MEDIUM_SOCKET));
+    return (struct move){.call = CALL_READ, .value = value, .dry = dry};
 }
 
 static bool memory_has_room(struct sluice_transfer *transfer)

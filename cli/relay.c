@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: MIT */
+/* sluice relay: opens what is listened on, starts the relay, and answers signals. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "commands.h"
+#include "descriptor.h"
+#include "lib/sys.h"
+#include "message.h"
+#include "relay_options.h"
+#include "server/net.h"
+#include "units.h"
+
+/* What the command has beside the relay itself. */
+struct service {
+    const struct relay_words *words;
+    struct relay *relay;
+    struct watch signals;
+    int stopped_by;  /* a second deadly signal */
+    char *made_path; /* of our own UNIX socket, removed at the end; NULL: none */
+};
+
+/* ---- listening ---- */
+
+static void say_listening(int fd)
+{
+    struct peer peer = {.length = sizeof peer.address};
+    char text[PEER_TEXT];
+
+    if (net_getsockname(fd, &peer.address.any, &peer.length) < 0)
+        peer.length = 0;
+    /* Said under -q too: without it nobody would know the port. */
+    dprintf(STDERR_FILENO, "listening on %s\n", peer_text(&peer, text));
+}
+
+static int refuse_listen(const struct service *service, const char *what, const char *why)
+{
+    message("cannot %s '%s': %s", what, service->words->listen, why);
+    return STATUS_FAILED;
+}
+
+static const char *advice(int error, const struct peer *peer)
+{
+    if (error == -EACCES && peer->address.any.sa_family != AF_UNIX)
+        return " (a port below 1024 needs CAP_NET_BIND_SERVICE)";
+    if (error == -EADDRINUSE && peer->address.any.sa_family == AF_UNIX)
+        return " (the path exists: remove it, if no one listens there)";
+    return "";
+}
+
+static int listen_once(struct service *service, const struct peer *peer, bool share, int index,
+                       int *ret_fd)
+{
+    const char *operation;
+    char why[256];
+
+    const int fd = listener_open(peer, (int)service->words->backlog, share, &operation);
+    if (fd < 0) {
+        snprintf(why, sizeof why, "%s%s", strerror(-fd), advice(fd, peer));
+        return refuse_listen(service, strcmp(operation, "bind") == 0 ? "listen on" : operation,
+                             why);
+    }
+    if (ret_fd)
+        *ret_fd = fd;
+    const int error = relay_listen(service->relay, fd, index);
+    return error < 0 ? refuse_listen(service, "watch", strerror(-error)) : STATUS_DONE;
+}
+
+/* A port of its own for each thread (SO_REUSEPORT), so that the kernel spreads the connections. All
+ * must have the same number: of port 0, the first one's. */
+static int listen_tcp(struct service *service, struct peer peer)
+{
+    const unsigned threads = service->words->relay.threads;
+    int fd = -1;
+
+    int status = listen_once(service, &peer, threads > 1, 0, &fd);
+    if (status != STATUS_DONE)
+        return status;
+    peer.length = sizeof peer.address;
+    if (net_getsockname(fd, &peer.address.any, &peer.length) < 0)
+        return refuse_listen(service, "look at", strerror(errno));
+    for (unsigned i = 1; i < threads && status == STATUS_DONE; i++)
+        status = listen_once(service, &peer, true, (int)i, NULL);
+    if (status == STATUS_DONE)
+        say_listening(fd);
+    return status;
+}
+
+static int listen_unix(struct service *service, const struct peer *peer)
+{
+    int fd = -1;
+    const int status = listen_once(service, peer, false, -1, &fd);
+    if (status != STATUS_DONE)
+        return status;
+    service->made_path = strdup(peer->address.un.sun_path);
+    say_listening(fd);
+    return STATUS_DONE;
+}
+
+static int listen_passed(struct service *service, int fd)
+{
+    const char *why = NULL;
+    char text[256];
+
+    int error = listener_adopt(fd, &why);
+    if (error >= 0) {
+        const int own = sys_fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        error = own < 0 ? own : relay_listen(service->relay, own, -1);
+    }
+    if (error < 0) {
+        snprintf(text, sizeof text, "descriptor %d: %s", fd, why ? why : strerror(-error));
+        return refuse_listen(service, "listen on", text);
+    }
+    say_listening(fd);
+    return STATUS_DONE;
+}
+
+/* LISTEN_FDS and LISTEN_PID, as sd_listen_fds(3) describes them. */
+static int listen_environment(struct service *service)
+{
+    enum { FIRST = 3 };
+    const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
+    char *end;
+
+    if (!pid || !fds)
+        return refuse_listen(service, "listen on", "LISTEN_PID and LISTEN_FDS are not set");
+    if (strtol(pid, &end, 10) != getpid() || *end)
+        return refuse_listen(service, "listen on", "LISTEN_PID is of another process");
+    const long count = strtol(fds, &end, 10);
+    if (count < 1 || count > 1024 || *end)
+        return refuse_listen(service, "listen on", "LISTEN_FDS is no number from 1 to 1024");
+    int status = STATUS_DONE;
+    for (int i = 0; i < count && status == STATUS_DONE; i++)
+        status = listen_passed(service, FIRST + i);
+    unsetenv("LISTEN_PID");
+    unsetenv("LISTEN_FDS");
+    return status;
+}
+
+static int parse_fd(const char *text)
+{
+    char *end;
+    errno = 0;
+    const long value = strtol(text, &end, 10);
+    return *text < '0' || *text > '9' || *end || errno || value > INT32_MAX ? -1 : (int)value;
+}
+
+static int listen_all(struct service *service)
+{
+    const char *word = service->words->listen, *why = NULL;
+    struct peer peer;
+
+    if (strcmp(word, "listen-fds") == 0)
+        return listen_environment(service);
+    if (strncmp(word, "fd:", 3) == 0) {
+        const int fd = parse_fd(word + 3);
+        return fd < 0
+                   ? (int)usage_error("relay", "'%s': a descriptor is a number, as in fd:3", word)
+                   : listen_passed(service, fd);
+    }
+    const int error = peer_parse(word, true, &peer, &why);
+    if (error == -EINVAL || error == -ENAMETOOLONG)
+        return (int)usage_error("relay", "'%s': %s", word, why);
+    if (error < 0)
+        return refuse_listen(service, "look up", why ? why : strerror(-error));
+    return peer.address.any.sa_family == AF_UNIX ? listen_unix(service, &peer)
+                                                 : listen_tcp(service, peer);
+}
+
+/* ---- signals ---- */
+
+static void print_status(struct service *service)
+{
+    struct relay_totals totals;
+    char to[UNITS_BUFFER], back[UNITS_BUFFER];
+
+    relay_read(service->relay, &totals);
+    dprintf(STDERR_FILENO,
+            "sluice: %llu connections now, %llu so far; %s to targets, %s to clients; %llu "
+            "bytes parked; pipes %llu used, %llu free, %llu refused\n",
+            (unsigned long long)totals.active, (unsigned long long)totals.accepted,
+            units_format_bytes(totals.bytes[RELAY_TO_TARGET], to),
+            units_format_bytes(totals.bytes[RELAY_TO_CLIENT], back),
+            (unsigned long long)(totals.parked[0] + totals.parked[1]),
+            (unsigned long long)totals.pipes_used, (unsigned long long)totals.pipes_free,
+            (unsigned long long)totals.pipes_refused);
+}
+
+static void reload(struct service *service)
+{
+    char why[512];
+    struct target_list *list = relay_words_targets(service->words, why, sizeof why);
+
+    if (!list) {
+        log_event(LOG_LEVEL_ERROR, "not reloaded", LOG_TEXT("why", why));
+        return;
+    }
+    relay_set_targets(service->relay, list);
+    log_event(LOG_LEVEL_INFO, "reloaded", LOG_NUMBER("targets", list->count));
+    target_list_release(list);
+}
+
+static void on_signal(struct loop *loop, struct watch *watch, uint32_t events)
+{
+    struct service *service = OWNER_OF(watch, struct service, signals);
+    struct signalfd_siginfo info;
+
+    (void)loop;
+    (void)events;
+    if (sys_read(watch->fd, &info, sizeof info) != sizeof info)
+        return;
+    switch (info.ssi_signo) {
+    case SIGUSR1:
+        print_status(service);
+        break;
+    case SIGHUP:
+        reload(service);
+        break;
+    default:
+        if (!relay_draining(service->relay)) {
+            relay_drain(service->relay);
+            break;
+        }
+        service->stopped_by = (int)info.ssi_signo; /* a second time: at once */
+        relay_stop(service->relay);
+    }
+}
+
+/* One that was ignored when we started (nohup) stays so. */
+static int watch_signals(struct service *service)
+{
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
+    struct sigaction before;
+    sigset_t set;
+
+    sigemptyset(&set);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        if (sigaction(numbers[i], NULL, &before) == 0 &&
+            (before.sa_handler != SIG_IGN || numbers[i] == SIGUSR1))
+            sigaddset(&set, numbers[i]);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    const int fd = own_descriptor(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+    if (fd < 0)
+        return fd;
+    service->signals = (struct watch){.fd = fd, .ready = on_signal};
+    return loop_add(relay_control(service->relay), &service->signals, EPOLLIN, false);
+}
+
+/* ---- the command ---- */
+
+static int serve(struct service *service)
+{
+    int error = watch_signals(service);
+    if (error >= 0)
+        error = relay_run(service->relay);
+    if (error < 0) {
+        message("cannot go on: %s", strerror(-error));
+        return STATUS_FAILED;
+    }
+    struct relay_totals totals;
+    relay_read(service->relay, &totals);
+    if (service->stopped_by)
+        return 128 + service->stopped_by;
+    return totals.ended[RELAY_DRAINED] > 0 ? STATUS_FAILED : STATUS_DONE;
+}
+
+int command_relay(int argc, char **argv)
+{
+    struct relay_words words;
+    struct service service = {.words = &words, .signals.fd = -1};
+    char why[512];
+
+    int status = relay_words_parse(argc, argv, &words);
+    if (status != STATUS_DONE)
+        return status < 0 ? STATUS_DONE : status;
+    log_open(&words.log);
+    words.relay.targets = relay_words_targets(&words, why, sizeof why);
+    if (!words.relay.targets)
+        return (int)usage_error("relay", "%s", why);
+    const int error = relay_new(&words.relay, &service.relay);
+    target_list_release(words.relay.targets);
+    if (error < 0) {
+        message("cannot start: %s", strerror(-error));
+        return STATUS_FAILED;
+    }
+    status = listen_all(&service);
+    if (status == STATUS_DONE)
+        status = serve(&service);
+    loop_close(relay_control(service.relay), &service.signals);
+    relay_free(service.relay);
+    if (service.made_path)
+        unlink(service.made_path);
+    free(service.made_path);
+    return status;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* The words of `sluice relay`. */
+#ifndef CLI_RELAY_OPTIONS_H
+#define CLI_RELAY_OPTIONS_H
+
+#include <stdbool.h>
+
+#include "server/log.h"
+#include "server/relay.h"
+
+struct relay_words {
+    struct relay_options relay; /* its targets are none yet: relay_words_targets() */
+    struct log_options log;
+    const char *listen;
+    char **target; /* argv's */
+    unsigned targets;
+    const char *targets_file; /* --targets, NULL: none */
+    enum target_policy policy;
+    unsigned backlog;
+};
+
+/* Returns 0, -1 (help was printed), or an exit status. */
+int relay_words_parse(int argc, char **argv, struct relay_words *ret);
+
+/* Makes the list of targets, from the words and the file; looks names up. Returns it, or NULL with
+ * the reason in `why`. */
+struct target_list *relay_words_targets(const struct relay_words *words, char *why, size_t size);
+
+#endif

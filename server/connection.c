@@ -1,0 +1,703 @@
+/* SPDX-License-Identifier: MIT */
+#include "connection.h"
+
+#include <errno.h>
+#include <linux/sockios.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "lib/endpoint.h"
+#include "lib/sys.h"
+#include "log.h"
+#include "net.h"
+
+#define MILLISECOND UINT64_C(1000000)
+
+enum {
+    WATCHED = EPOLLIN | EPOLLOUT | EPOLLRDHUP,
+    HEADER_OUT_MOST = 4096,
+    THROWN_MOST = 64, /* pieces of a client's input that are thrown away after an error */
+};
+
+/* How long a client may take to take note that it is over. */
+static const uint64_t patience = 2000 * MILLISECOND;
+/* Before it is tried again: a connect that found no descriptor, or a UNIX target's queue full; and
+ * whether what was sent to a side that is to be reset has got there. */
+static const uint64_t retry = 5 * MILLISECOND;
+
+static void connect_next(struct connection *connection);
+
+static bool is_tcp(const struct end *end)
+{
+    return !end->is_unix;
+}
+
+/* ---- the end ---- */
+
+static void drop_units(struct connection *connection)
+{
+    for (int i = 0; i < RELAY_DIRECTIONS; i++)
+        if (connection->direction[i].unit) {
+            unit_discard(&connection->worker->units, connection->direction[i].unit);
+            connection->direction[i].unit = NULL;
+        }
+}
+
+static void release_target(struct connection *connection)
+{
+    if (connection->target)
+        connection->target->active--;
+    connection->target = NULL;
+    target_list_release(connection->targets);
+    connection->targets = NULL;
+}
+
+static void finish(struct connection *connection)
+{
+    struct worker *worker = connection->worker;
+    struct loop *loop = worker->loop;
+
+    drop_units(connection);
+    for (int i = 0; i < ENDS; i++)
+        loop_close(loop, &connection->end[i].watch);
+    timer_clear(loop, &connection->timer);
+    if (connection->limits)
+        timer_clear(loop, &connection->limits->timer);
+    loop_not_later(loop, &connection->task);
+    release_target(connection);
+    worker->totals.ended[connection->reason]++;
+    if (log_wants(LOG_LEVEL_DEBUG)) {
+        char client[PEER_TEXT];
+        log_event(LOG_LEVEL_DEBUG, "closed", LOG_NUMBER("id", connection->id),
+                  LOG_TEXT("client", small_peer_text(&connection->client, client)),
+                  LOG_TEXT("reason", relay_reason_name(connection->reason)),
+                  LOG_NUMBER("milliseconds", (loop_now(loop) - connection->began) / MILLISECOND));
+    }
+    *connection->link = connection->next;
+    if (connection->next)
+        connection->next->link = connection->link;
+    free(connection->limits);
+    free(connection->pending);
+    free(connection->ends);
+    free(connection);
+    worker_released(worker);
+}
+
+static void reset_now(struct connection *connection, struct end *end)
+{
+    static const struct linger hard = {.l_onoff = 1, .l_linger = 0};
+
+    if (end->watch.fd >= 0 && is_tcp(end))
+        net_setsockopt(end->watch.fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+    loop_close(connection_loop(connection), &end->watch);
+}
+
+static bool has_got_there(const struct end *end)
+{
+    int queued = 0;
+    return sys_ioctl(end->watch.fd, SIOCOUTQ, &queued) < 0 || queued == 0;
+}
+
+/* What was delivered before the other side failed is to arrive: a reset overtakes it. */
+static void try_reset(struct connection *connection)
+{
+    struct end *end = &connection->end[connection->reset_end];
+    const uint64_t now = loop_now(connection_loop(connection));
+
+    if (is_tcp(end) && !has_got_there(end) && now - connection->moved < patience &&
+        timer_set(connection_loop(connection), &connection->timer, now + retry) == 0)
+        return;
+    reset_now(connection, end);
+    finish(connection);
+}
+
+static void begin_reset(struct connection *connection, int end)
+{
+    drop_units(connection);
+    loop_close(connection_loop(connection), &connection->end[!end].watch);
+    connection->phase = PHASE_RESETTING;
+    connection->reset_end = (unsigned char)end;
+    connection->moved = loop_now(connection_loop(connection));
+    try_reset(connection);
+}
+
+/* Reads on to the other's end, so that what it sends meanwhile does not turn our close into a
+ * reset. */
+static void throw_away(struct connection *connection)
+{
+    struct worker *worker = connection->worker;
+    struct end *end = &connection->end[connection->reset_end];
+    ssize_t value;
+
+    while (connection->thrown++ < THROWN_MOST &&
+           (value = sys_recv(end->watch.fd, worker->scratch, WORKER_SCRATCH, MSG_DONTWAIT)) > 0)
+        ;
+    if (connection->thrown < THROWN_MOST && value == -EAGAIN)
+        return;
+    finish(connection);
+}
+
+/* Tells one side that it is over, in good order. */
+static void begin_close(struct connection *connection, int end)
+{
+    struct loop *loop = connection_loop(connection);
+    struct end *left = &connection->end[end];
+
+    drop_units(connection);
+    release_target(connection);
+    loop_close(loop, &connection->end[!end].watch);
+    connection->phase = PHASE_CLOSING;
+    connection->reset_end = (unsigned char)end;
+    net_shutdown(left->watch.fd, SHUT_WR);
+    if (timer_set(loop, &connection->timer, loop_now(loop) + patience) < 0) {
+        finish(connection);
+        return;
+    }
+    if (!left->watched && loop_add(loop, &left->watch, WATCHED, true) < 0) {
+        finish(connection);
+        return;
+    }
+    left->watched = true;
+    throw_away(connection);
+}
+
+void connection_over(struct connection *connection)
+{
+    struct end *client = &connection->end[END_CLIENT], *target = &connection->end[END_TARGET];
+
+    if (client->reset && target->reset) {
+        reset_now(connection, client);
+        reset_now(connection, target);
+        finish(connection);
+    } else if (client->reset) {
+        begin_reset(connection, END_TARGET);
+    } else if (target->reset) {
+        begin_reset(connection, END_CLIENT);
+    } else if (target->gone) {
+        begin_close(connection, END_CLIENT);
+    } else if (client->gone) {
+        begin_close(connection, END_TARGET);
+    } else {
+        finish(connection);
+    }
+}
+
+void connection_kill(struct connection *connection, enum relay_reason reason)
+{
+    connection->reason = (unsigned char)reason;
+    reset_now(connection, &connection->end[END_CLIENT]);
+    reset_now(connection, &connection->end[END_TARGET]);
+    finish(connection);
+}
+
+static void refuse(struct connection *connection, enum relay_reason reason, const char *why)
+{
+    char client[PEER_TEXT];
+
+    connection->reason = (unsigned char)reason;
+    log_event(reason == RELAY_NO_TARGET ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO,
+              relay_reason_name(reason), LOG_NUMBER("id", connection->id),
+              LOG_TEXT("client", small_peer_text(&connection->client, client)),
+              LOG_TEXT("why", why ? why : "?"));
+    if (reason == RELAY_DENIED)
+        finish(connection); /* it gets no more of our time */
+    else
+        begin_close(connection, END_CLIENT);
+}
+
+/* ---- relaying ---- */
+
+/* A side that has told its end can only fail now; or, a UNIX socket, be closed. */
+static void check_gone(struct connection *connection, int which_end, uint32_t events)
+{
+    const int from = which_end == END_CLIENT ? RELAY_TO_TARGET : RELAY_TO_CLIENT;
+    struct direction *to = &connection->direction[!from];
+    struct end *end = &connection->end[which_end];
+    int error = 0;
+
+    if (events & (EPOLLHUP | EPOLLERR))
+        end->left = true;
+    if (!end->left || !connection->direction[from].ended || to->ended)
+        return;
+    if (is_tcp(end)) {
+        sys_getsockopt(end->watch.fd, SOL_SOCKET, SO_ERROR, &error);
+        end->reset = true;
+        connection->reason =
+            error == ECONNRESET || error == EPIPE || error == 0 ? RELAY_RESET : RELAY_FAILED;
+    } else {
+        end->gone = true;
+    }
+    if (to->unit)
+        unit_discard(&connection->worker->units, to->unit);
+    to->unit = NULL;
+    to->ended = true;
+}
+
+static void relay_event(struct connection *connection, int which_end, uint32_t events)
+{
+    struct end *end = &connection->end[which_end];
+
+    if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+        end->readable = true;
+    if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+        end->hup = true;
+    if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
+        end->writable = true;
+    check_gone(connection, which_end, events);
+    connection_run(connection);
+}
+
+static void idle_check(struct connection *connection)
+{
+    struct loop *loop = connection_loop(connection);
+    const uint64_t timeout = connection->worker->relay->options.idle_timeout;
+    const uint64_t until = connection->moved + timeout;
+    bool parked = false;
+
+    if (loop_now(loop) < until) {
+        timer_set(loop, &connection->timer, until);
+        return;
+    }
+    for (int i = 0; i < RELAY_DIRECTIONS; i++)
+        parked |= connection->direction[i].unit != NULL;
+    connection->reason = RELAY_IDLE;
+    log_event(LOG_LEVEL_INFO, "idle", LOG_NUMBER("id", connection->id));
+    if (parked) {
+        connection_kill(connection, RELAY_IDLE); /* what is cut off is not to look whole */
+        return;
+    }
+    finish(connection);
+}
+
+static void again(struct loop *loop, struct task *task)
+{
+    (void)loop;
+    connection_run(OWNER_OF(task, struct connection, task));
+}
+
+static void rate_again(struct loop *loop, struct timer *timer)
+{
+    struct limits *limits = OWNER_OF(timer, struct limits, timer);
+    (void)loop;
+    connection_run(limits->connection);
+}
+
+static int add_limits(struct connection *connection)
+{
+    const struct relay_options *options = &connection->worker->relay->options;
+    const uint64_t now = loop_now(connection_loop(connection));
+
+    if (!options->rate && !options->rate_all)
+        return 0;
+    struct limits *limits = calloc(1, sizeof *limits);
+    if (!limits)
+        return -ENOMEM;
+    for (int i = 0; i < RELAY_DIRECTIONS; i++)
+        rate_init(&limits->rate[i], options->rate, now);
+    limits->timer.fire = rate_again;
+    limits->connection = connection;
+    connection->limits = limits;
+    return 0;
+}
+
+/* ---- connecting ---- */
+
+int connection_send_pending(struct connection *connection)
+{
+    struct pending *pending = connection->pending;
+    struct end *target = &connection->end[END_TARGET];
+
+    if (!target->writable)
+        return -EAGAIN;
+    while (pending->sent < pending->length) {
+        const ssize_t value =
+            sys_send(target->watch.fd, pending->bytes + pending->sent,
+                     pending->length - pending->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (value == -EINTR)
+            continue;
+        if (value == -EAGAIN)
+            target->writable = false;
+        if (value < 0)
+            return (int)value;
+        pending->sent += (size_t)value;
+    }
+    free(pending);
+    connection->pending = NULL;
+    return 0;
+}
+
+/* The socket's own ends, where nobody said better. */
+static int know_ends(struct connection *connection)
+{
+    if (connection->ends)
+        return 0;
+    struct ends *ends = connection->ends = calloc(1, sizeof *ends);
+    if (!ends)
+        return -ENOMEM;
+    memcpy(&ends->client.address, &connection->client, sizeof connection->client);
+    ends->client.length =
+        connection->client.address.family == AF_INET    ? sizeof(struct sockaddr_in)
+        : connection->client.address.family == AF_INET6 ? sizeof(struct sockaddr_in6)
+        : connection->client.address.family == AF_UNIX  ? (socklen_t)sizeof(sa_family_t)
+                                                        : 0;
+    ends->server.length = sizeof ends->server.address;
+    if (net_getsockname(connection->end[END_CLIENT].watch.fd, &ends->server.address.any,
+                        &ends->server.length) < 0)
+        ends->server.length = 0;
+    return 0;
+}
+
+static int make_header(struct connection *connection)
+{
+    const struct relay_hooks *hooks = &connection->worker->relay->options.hooks;
+
+    if (!hooks->header_write)
+        return 0;
+    if (know_ends(connection) < 0)
+        return -ENOMEM;
+    struct pending *pending = malloc(sizeof *pending + HEADER_OUT_MOST);
+    if (!pending)
+        return -ENOMEM;
+    pending->sent = 0;
+    pending->length =
+        hooks->header_write(hooks->data, connection->ends, pending->bytes, HEADER_OUT_MOST);
+    if (pending->length > 0)
+        connection->pending = pending;
+    else
+        free(pending);
+    return 0;
+}
+
+static void count_latency(struct connection *connection)
+{
+    struct relay_totals *totals = &connection->worker->totals;
+    const uint64_t took = (sys_now() - connection->moved) / 1000;
+    unsigned i = 0;
+
+    while (i < RELAY_LATENCIES - 1 && took > relay_latency_bound[i])
+        i++;
+    totals->connect_latency[i]++;
+    totals->connect_microseconds += took;
+    totals->connects++;
+}
+
+static void connected(struct connection *connection)
+{
+    struct loop *loop = connection_loop(connection);
+    struct end *client = &connection->end[END_CLIENT];
+    const uint64_t idle = connection->worker->relay->options.idle_timeout;
+
+    target_worked(connection->target);
+    count_latency(connection);
+    timer_clear(loop, &connection->timer);
+    connection->phase = PHASE_RELAYING;
+    connection->moved = loop_now(loop);
+    connection->end[END_TARGET].writable = true;
+    int error = make_header(connection);
+    if (error >= 0)
+        error = add_limits(connection);
+    free(connection->ends);
+    connection->ends = NULL;
+    if (error >= 0 && idle)
+        error = timer_set(loop, &connection->timer, connection->moved + idle);
+    /* Its first edge comes in the next turn, and says whether it has sent something already. */
+    if (error >= 0 && !client->watched)
+        error = loop_add(loop, &client->watch, WATCHED, true);
+    if (error < 0) {
+        log_event(LOG_LEVEL_ERROR, "failed", LOG_NUMBER("id", connection->id),
+                  LOG_TEXT("error", strerrorname_np(-error)));
+        connection_kill(connection, RELAY_NO_MEMORY);
+        return;
+    }
+    client->watched = true;
+    connection_run(connection);
+}
+
+static bool is_our_lack(int error)
+{
+    return error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM;
+}
+
+static void target_refused(struct connection *connection, int error)
+{
+    struct worker *worker = connection->worker;
+    struct target *target = connection->target;
+
+    loop_close(worker->loop, &connection->end[END_TARGET].watch);
+    connection->end[END_TARGET].watched = false;
+    worker->totals.connect_failures++;
+    log_event(LOG_LEVEL_WARNING, "cannot connect", LOG_NUMBER("id", connection->id),
+              LOG_TEXT("target", target->name), LOG_TEXT("error", strerrorname_np(-error)),
+              LOG_TEXT("why", strerrordesc_np(-error)));
+    if (!is_our_lack(error) && target_failed(target, loop_now(worker->loop)))
+        log_event(LOG_LEVEL_WARNING, "set aside", LOG_TEXT("target", target->name));
+    target->active--;
+    connection->target = NULL;
+    connect_next(connection);
+}
+
+static int open_target(struct connection *connection)
+{
+    static const int on = 1;
+    struct end *end = &connection->end[END_TARGET];
+    const struct peer *peer = &connection->target->peer;
+
+    const int fd = fd_above_standard(
+        net_socket(peer->address.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    if (fd < 0)
+        return fd;
+    end->watch.fd = fd;
+    end->is_unix = peer->address.any.sa_family == AF_UNIX;
+    if (is_tcp(end)) {
+        net_setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        net_setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    }
+    const int error = net_connect(fd, &peer->address.any, peer->length);
+    return error == -EINTR ? -EINPROGRESS : error; /* it goes on by itself */
+}
+
+/* Tries one target. Returns whether that is settled, for now. */
+static bool connect_one(struct connection *connection)
+{
+    struct loop *loop = connection_loop(connection);
+    struct end *end = &connection->end[END_TARGET];
+
+    int error = open_target(connection);
+    if (error == 0 || error == -EINPROGRESS) {
+        const int added = loop_add(loop, &end->watch, WATCHED, true);
+        if (added < 0)
+            error = added;
+        end->watched = added >= 0;
+    }
+    if (error == 0) {
+        connected(connection);
+        return true;
+    }
+    if (error == -EINPROGRESS)
+        return true;
+    /* EAGAIN: a UNIX socket's queue is full for the moment. */
+    if ((is_our_lack(error) || error == -EAGAIN) && loop_now(loop) < connection->timer.at) {
+        loop_close(loop, &end->watch);
+        end->watched = false;
+        connection->waiting = true;
+        connection->target->active--;
+        connection->target = NULL;
+        connection->deadline = connection->timer.at;
+        return timer_set(loop, &connection->timer, loop_now(loop) + retry) == 0;
+    }
+    target_refused(connection, error);
+    return true;
+}
+
+static void connect_next(struct connection *connection)
+{
+    struct worker *worker = connection->worker;
+    const uint64_t now = loop_now(worker->loop);
+
+    connection->phase = PHASE_CONNECTING;
+    if (!connection->targets)
+        connection->targets = target_list_hold(worker->targets);
+    struct target_list *list = connection->targets;
+    struct target *target = target_choose(list, connection->tried, now);
+    if (!target) {
+        refuse(connection, RELAY_NO_TARGET, "no target could be connected to");
+        return;
+    }
+    const unsigned index = (unsigned)(target - list->target);
+    if (index < 64)
+        connection->tried |= UINT64_C(1) << index;
+    connection->target = target;
+    target->active++;
+    connection->moved = now;
+    const uint64_t until =
+        connection->waiting ? connection->deadline : now + worker->relay->options.connect_timeout;
+    connection->waiting = false;
+    if (timer_set(worker->loop, &connection->timer, until) < 0 || !connect_one(connection))
+        connection_kill(connection, RELAY_NO_MEMORY);
+}
+
+static void connect_event(struct connection *connection, uint32_t events)
+{
+    struct end *target = &connection->end[END_TARGET];
+    int error = 0;
+
+    if (events & (EPOLLERR | EPOLLHUP)) {
+        sys_getsockopt(target->watch.fd, SOL_SOCKET, SO_ERROR, &error);
+        target_refused(connection, error ? -error : -ECONNREFUSED);
+        return;
+    }
+    if (!(events & EPOLLOUT))
+        return;
+    target->readable = events & (EPOLLIN | EPOLLRDHUP);
+    target->hup = events & EPOLLRDHUP;
+    connected(connection);
+}
+
+/* ---- the header that comes first ---- */
+
+static void header_event(struct connection *connection)
+{
+    struct worker *worker = connection->worker;
+    const struct relay_hooks *hooks = &worker->relay->options.hooks;
+    const int fd = connection->end[END_CLIENT].watch.fd;
+    const char *why = "the connection ended before its header did";
+    const size_t most = hooks->header_most < WORKER_SCRATCH ? hooks->header_most : WORKER_SCRATCH;
+
+    const ssize_t got = sys_recv(fd, worker->scratch, most, MSG_PEEK | MSG_DONTWAIT);
+    if (got == -EAGAIN || got == -EINTR)
+        return;
+    ssize_t length = -ECONNRESET;
+    if (got > 0 && know_ends(connection) == 0)
+        length =
+            hooks->header_read(hooks->data, worker->scratch, (size_t)got, connection->ends, &why);
+    if (length == 0 && (size_t)got < most)
+        return; /* more is to come, with an edge */
+    if (length <= 0) {
+        refuse(connection, RELAY_BAD_HEADER, length == 0 ? "the header is too long" : why);
+        return;
+    }
+    sys_recv(fd, worker->scratch, (size_t)length, MSG_DONTWAIT); /* seen to be there */
+    const struct peer *client = &connection->ends->client;
+    if (client->length > 0) {
+        small_peer_set(&connection->client, client);
+        if (hooks->admit && hooks->admit(hooks->data, client, &why) < 0) {
+            refuse(connection, RELAY_DENIED, why);
+            return;
+        }
+    }
+    /* An edge that came with the header is not told again: what follows it may be there already. */
+    connection->end[END_CLIENT].readable = true;
+    connect_next(connection);
+}
+
+/* ---- events ---- */
+
+static void timed_out(struct loop *loop, struct timer *timer)
+{
+    struct connection *connection = OWNER_OF(timer, struct connection, timer);
+
+    (void)loop;
+    switch (connection->phase) {
+    case PHASE_HEADER:
+        refuse(connection, RELAY_BAD_HEADER, "no header came in time");
+        break;
+    case PHASE_CONNECTING:
+        if (connection->waiting) {
+            connection->tried = 0;
+            connect_next(connection);
+        } else {
+            target_refused(connection, -ETIMEDOUT);
+        }
+        break;
+    case PHASE_RELAYING:
+        idle_check(connection);
+        break;
+    case PHASE_RESETTING:
+        try_reset(connection);
+        break;
+    default:
+        finish(connection);
+    }
+}
+
+static void end_event(struct connection *connection, int which_end, uint32_t events)
+{
+    struct end *client = &connection->end[END_CLIENT];
+
+    switch (connection->phase) {
+    case PHASE_RELAYING:
+        relay_event(connection, which_end, events);
+        break;
+    case PHASE_CLOSING:
+        throw_away(connection);
+        break;
+    case PHASE_RESETTING: /* it failed by itself, or has taken what there was */
+        try_reset(connection);
+        break;
+    default:
+        if (which_end == END_TARGET) {
+            connect_event(connection, events);
+            break;
+        }
+        client->hup |= (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+        client->readable |= (events & ~(uint32_t)EPOLLOUT) != 0;
+        client->writable |= (events & EPOLLOUT) != 0;
+        if (connection->phase == PHASE_HEADER)
+            header_event(connection);
+    }
+}
+
+static void client_ready(struct loop *loop, struct watch *watch, uint32_t events)
+{
+    (void)loop;
+    end_event(OWNER_OF(watch, struct connection, end[END_CLIENT].watch), END_CLIENT, events);
+}
+
+static void target_ready(struct loop *loop, struct watch *watch, uint32_t events)
+{
+    (void)loop;
+    end_event(OWNER_OF(watch, struct connection, end[END_TARGET].watch), END_TARGET, events);
+}
+
+/* ---- the beginning ---- */
+
+static int await_header(struct connection *connection)
+{
+    struct loop *loop = connection_loop(connection);
+    struct end *client = &connection->end[END_CLIENT];
+
+    int error = timer_set(loop, &connection->timer,
+                          loop_now(loop) + connection->worker->relay->options.header_timeout);
+    if (error >= 0)
+        error = loop_add(loop, &client->watch, WATCHED, true);
+    client->watched = error >= 0;
+    return error;
+}
+
+static struct connection *make(struct worker *worker, int fd, const struct peer *peer)
+{
+    struct connection *connection = calloc(1, sizeof *connection);
+    if (!connection)
+        return NULL;
+    connection->worker = worker;
+    connection->id = worker->next_id++;
+    connection->began = loop_now(worker->loop);
+    connection->timer.fire = timed_out;
+    connection->task.run = again;
+    connection->end[END_CLIENT].watch = (struct watch){.fd = fd, .ready = client_ready};
+    connection->end[END_CLIENT].is_unix = peer->address.any.sa_family == AF_UNIX;
+    connection->end[END_TARGET].watch = (struct watch){.fd = -1, .ready = target_ready};
+    small_peer_set(&connection->client, peer);
+    connection->next = worker->connections;
+    connection->link = &worker->connections;
+    if (connection->next)
+        connection->next->link = &connection->next;
+    worker->connections = connection;
+    return connection;
+}
+
+void connection_begin(struct worker *worker, int fd, const struct peer *peer)
+{
+    const struct relay_hooks *hooks = &worker->relay->options.hooks;
+    const char *why = NULL;
+
+    worker->totals.accepted++;
+    worker->relay->active++;
+    struct connection *connection = make(worker, fd, peer);
+    if (!connection) {
+        sys_close(fd);
+        worker->totals.ended[RELAY_NO_MEMORY]++;
+        worker_released(worker);
+        return;
+    }
+    if (hooks->admit && hooks->admit(hooks->data, peer, &why) < 0) {
+        refuse(connection, RELAY_DENIED, why);
+        return;
+    }
+    if (!hooks->header_read)
+        connect_next(connection);
+    else if (await_header(connection) < 0)
+        connection_kill(connection, RELAY_NO_MEMORY);
+}

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Moving bytes: each direction is a transfer, stepped when an edge has said that there is something
+ * to do. While there is not, it has no transfer: one is lent when bytes come (unit.h).
+ *
+ * A direction is small until a read fills its buffer: then it streams, and splices. It is small
+ * again after some bursts that a read would have taken whole. Units are changed only when nothing is
+ * parked, so no byte can overtake another.
+ */
+#include <errno.h>
+
+#include "connection.h"
+#include "log.h"
+#include "net.h"
+
+enum {
+    TURN = 512 << 10, /* most bytes that a direction moves before others have their turn */
+    THIN = 8,         /* small bursts in a row until a direction is small again */
+};
+
+static struct end *source_of(struct connection *connection, int which)
+{
+    return &connection->end[which == RELAY_TO_TARGET ? END_CLIENT : END_TARGET];
+}
+
+static struct end *sink_of(struct connection *connection, int which)
+{
+    return &connection->end[which == RELAY_TO_TARGET ? END_TARGET : END_CLIENT];
+}
+
+/* ---- units ---- */
+
+static int borrow(struct connection *connection, int which)
+{
+    struct direction *direction = &connection->direction[which];
+    const struct end *source = source_of(connection, which), *sink = sink_of(connection, which);
+    int error = 0;
+
+    direction->unit = unit_get(&connection->worker->units, which, direction->bulk, source->watch.fd,
+                               sink->watch.fd, source->is_unix, sink->is_unix, &error);
+    direction->wait = 0;
+    return error;
+}
+
+static void give_back(struct connection *connection, struct direction *direction)
+{
+    unit_put(&connection->worker->units, direction->unit);
+    direction->unit = NULL;
+    direction->wait = 0;
+}
+
+/* A burst has ended: `moved` bytes in one turn until the source was dry. */
+static void judge(struct direction *direction, uint64_t moved)
+{
+    if (!direction->bulk)
+        return;
+    direction->thin = (unsigned char)(moved < UNIT_SMALL / 2 ? direction->thin + 1 : 0);
+    if (direction->thin >= THIN) {
+        direction->bulk = false;
+        direction->thin = 0;
+    }
+}
+
+/* ---- limits ---- */
+
+/* How many bytes may be moved now; 0: a timer was set. */
+static uint64_t allowed(struct connection *connection, int which, uint64_t want)
+{
+    struct worker *worker = connection->worker;
+    const uint64_t now = loop_now(worker->loop);
+    uint64_t deadline = 0, most;
+
+    if (!connection->limits)
+        return want;
+    most = rate_allow(&connection->limits->rate[which], want, now, &deadline);
+    if (most > 0 && most < want)
+        want = most;
+    if (most > 0) {
+        most = relay_rate_allow(worker->relay, which, want, now, &deadline);
+        if (most < want)
+            want = most;
+    }
+    if (most > 0)
+        return want;
+    const struct timer *timer = &connection->limits->timer;
+    if (timer->place == 0 || deadline < timer->at)
+        timer_set(worker->loop, &connection->limits->timer, deadline);
+    return 0;
+}
+
+static void spend(struct connection *connection, int which, uint64_t bytes)
+{
+    if (!connection->limits)
+        return;
+    rate_spend(&connection->limits->rate[which], bytes);
+    relay_rate_spend(connection->worker->relay, which, bytes);
+}
+
+/* ---- what a step said ---- */
+
+/* The source has ended and all of it was delivered: the sink is told. If it is gone already, its own
+ * events say so. */
+static void ended(struct connection *connection, int which)
+{
+    struct direction *direction = &connection->direction[which];
+
+    give_back(connection, direction);
+    direction->ended = true;
+    if (source_of(connection, which)->reset)
+        return; /* an end after an error that another call was told: no end to be passed on */
+    net_shutdown(sink_of(connection, which)->watch.fd, SHUT_WR);
+}
+
+static const char *end_name(const struct connection *connection, const struct end *end)
+{
+    return end == &connection->end[END_CLIENT] ? "client" : "target";
+}
+
+static void failed(struct connection *connection, int which)
+{
+    struct direction *direction = &connection->direction[which];
+    struct sluice_error error = {.size = sizeof error};
+    struct end *source = source_of(connection, which), *sink = sink_of(connection, which);
+    struct end *guilty = NULL;
+
+    sluice_transfer_error(direction->unit->transfer, &error);
+    if (error.side == SLUICE_SIDE_SOURCE)
+        guilty = source;
+    else if (error.side == SLUICE_SIDE_SINK)
+        guilty = sink;
+    const uint64_t lost = unit_discard(&connection->worker->units, direction->unit);
+    direction->unit = NULL;
+    direction->ended = true;
+    if (guilty) {
+        guilty->reset = true;
+        if (connection->reason == RELAY_ENDED)
+            connection->reason =
+                error.error == -ECONNRESET || error.error == -EPIPE ? RELAY_RESET : RELAY_FAILED;
+    } else {
+        source->reset = sink->reset = true;
+        connection->reason = RELAY_NO_MEMORY;
+    }
+    log_event(connection->reason == RELAY_RESET ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING, "failed",
+              LOG_NUMBER("id", connection->id),
+              LOG_TEXT("side", guilty ? end_name(connection, guilty) : "sluice"),
+              LOG_TEXT("call", error.operation), LOG_TEXT("error", strerrorname_np(-error.error)),
+              LOG_NUMBER("lost", lost));
+}
+
+/* ---- moving ---- */
+
+static bool may_go(struct connection *connection, int which)
+{
+    const struct direction *direction = &connection->direction[which];
+    const bool readable = source_of(connection, which)->readable;
+    const bool writable = sink_of(connection, which)->writable;
+
+    if (direction->ended || (which == RELAY_TO_TARGET && connection->pending))
+        return false;
+    if (!direction->wait)
+        return readable || direction->unit;
+    return ((direction->wait & SLUICE_WAIT_SOURCE_IN) && readable) ||
+           ((direction->wait & SLUICE_WAIT_SINK_OUT) && writable);
+}
+
+/* Returns whether to go on at once. */
+static bool waits(struct connection *connection, int which, const struct sluice_wait *wait,
+                  uint64_t moved)
+{
+    struct direction *direction = &connection->direction[which];
+    struct end *source = source_of(connection, which);
+
+    direction->wait = (unsigned char)(wait->mask & (SLUICE_WAIT_SOURCE_IN | SLUICE_WAIT_SINK_OUT));
+    if (wait->mask & SLUICE_WAIT_SINK_OUT)
+        sink_of(connection, which)->writable = false;
+    if (wait->mask & SLUICE_WAIT_SOURCE_IN)
+        /* Told that it has ended, we read on until the end comes: no other edge will. */
+        source->readable = source->hup && moved > 0;
+    if (sluice_transfer_parked(direction->unit->transfer) == 0) {
+        judge(direction, moved);
+        give_back(connection, direction);
+    }
+    return true; /* may_go() knows */
+}
+
+/* The budget is used up. Returns whether to go on at once. */
+static bool has_more(struct connection *connection, int which, uint64_t left)
+{
+    struct direction *direction = &connection->direction[which];
+
+    if (!direction->bulk && sluice_transfer_parked(direction->unit->transfer) == 0) {
+        direction->bulk = true; /* a read filled its buffer */
+        give_back(connection, direction);
+    }
+    if (left > 0)
+        return true;
+    loop_later(connection_loop(connection), &connection->task);
+    return false;
+}
+
+static void move(struct connection *connection, int which)
+{
+    struct direction *direction = &connection->direction[which];
+    struct sluice_wait wait = {.size = sizeof wait};
+    uint64_t left = TURN;
+
+    for (bool on = true; on && may_go(connection, which);) {
+        int error = 0;
+        uint64_t budget = direction->bulk ? left : UNIT_SMALL;
+        if ((budget = allowed(connection, which, budget)) == 0)
+            return;
+        if (!direction->unit && (error = borrow(connection, which)) < 0) {
+            log_event(LOG_LEVEL_ERROR, "failed", LOG_NUMBER("id", connection->id),
+                      LOG_TEXT("error", strerrorname_np(-error)));
+            connection->reason = RELAY_NO_MEMORY;
+            connection->end[END_CLIENT].reset = connection->end[END_TARGET].reset = true;
+            return;
+        }
+        struct unit *unit = direction->unit;
+        const int step = sluice_transfer_step(unit->transfer, budget, &wait);
+        const uint64_t delivered = sluice_transfer_delivered(unit->transfer);
+        const uint64_t moved = delivered - unit->before;
+        unit->before = delivered;
+        if (moved > 0) {
+            spend(connection, which, moved);
+            connection->moved = loop_now(connection_loop(connection));
+            left -= moved < left ? moved : left;
+        }
+        if (step == SLUICE_WAIT)
+            on = waits(connection, which, &wait, moved);
+        else if (step == SLUICE_MORE)
+            on = has_more(connection, which, left);
+        else if (step == SLUICE_DONE)
+            ended(connection, which);
+        else
+            failed(connection, which);
+    }
+}
+
+/* An end that failed still gives what it had received: so the direction from it goes on to its end.
+ * That to it has ended by then. */
+static bool is_over(const struct connection *connection)
+{
+    const struct direction *to_target = &connection->direction[RELAY_TO_TARGET];
+    const struct direction *to_client = &connection->direction[RELAY_TO_CLIENT];
+
+    if (to_target->ended && to_client->ended)
+        return true;
+    return (connection->end[END_CLIENT].reset && to_target->ended) ||
+           (connection->end[END_TARGET].reset && to_client->ended) ||
+           (connection->end[END_CLIENT].reset && connection->end[END_TARGET].reset);
+}
+
+void connection_run(struct connection *connection)
+{
+    if (connection->pending) {
+        const int error = connection_send_pending(connection);
+        if (error < 0 && error != -EAGAIN) {
+            connection->end[END_TARGET].reset = true;
+            connection->direction[RELAY_TO_TARGET].ended = true;
+            connection->reason = RELAY_RESET;
+        }
+    }
+    move(connection, RELAY_TO_TARGET);
+    move(connection, RELAY_TO_CLIENT);
+    if (is_over(connection))
+        connection_over(connection);
+}
