@@ -11,6 +11,8 @@ _sluice_explain_options="--offset= --length= --append --method= --require= --ref
 _sluice_probe_options="--explain= --json --diff --through= --scratch-device= --cached --no-cache --quiet --help -q -h"
 _sluice_tee_options="--append --ignore-interrupts --output-error --from= --slow= --lag= --lag-pipes= --rate= --pipe-size=
     --linger= --require= --checksum= --progress --quiet --stats --json --help -a -i -L -q -h"
+_sluice_relay_options="--threads= --balance= --targets= --rate= --rate-all= --connect-timeout= --idle-timeout=
+    --drain-timeout= --max-connections= --backlog= --quiet --verbose --help -t -L -q -v -h"
 
 # What an option's argument can be: words; "FILE"; or nothing that could be proposed. False: it has
 # none.
@@ -31,6 +33,9 @@ _sluice_argument() {
     --from) echo "FILE" ;;
     --offset) echo "source= sink=" ;;
     --salvage) echo "FILE" ;;
+    --balance) echo "round-robin least-connections" ;;
+    --targets) echo "FILE" ;;
+    --threads | --rate-all | --connect-timeout | --drain-timeout | --max-connections | --backlog | -t) echo ;;
     --explain | --through) echo ;;
     --scratch-device) echo "FILE" ;;
     --rate | --size | --length | --chunk | --pipe-size) echo ;;
@@ -70,6 +75,7 @@ _sluice_propose_argument() {
 _sluice_propose_endpoint() {
     local typed=$1 schemes="tcp: tcp-listen: unix: unix-listen: fd: file: null: zero:"
     [ "$2" != explain ] || schemes+=" pipe:"
+    [ "$2" != relay ] || schemes="tcp: unix: fd: listen-fds"
     case $typed in
     "") return 0 ;;
     tcp:* | tcp-listen:* | fd:* | null:* | zero:* | pipe:*)
@@ -101,7 +107,7 @@ _sluice() {
 
     if [ ${#words[@]} -eq 1 ]; then
         compopt +o default +o bashdefault
-        _sluice_propose "$typed" "copy explain probe tee --help --version"
+        _sluice_propose "$typed" "copy explain probe tee relay --help --version"
         return
     fi
     case $command in
@@ -109,6 +115,7 @@ _sluice() {
     explain) local options=$_sluice_explain_options ;;
     probe) local options=$_sluice_probe_options ;;
     tee) local options=$_sluice_tee_options ;;
+    relay) local options=$_sluice_relay_options ;;
     *)
         compopt +o default +o bashdefault
         return

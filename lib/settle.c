@@ -67,6 +67,8 @@ int transfer_stop(struct sluice_transfer *transfer, enum sluice_side side, const
     leave_method(transfer);
     untake_parked(transfer);
     readahead_end(transfer);
+    if (!transfer_in_pipe(transfer))
+        transfer_return_pipe(transfer);
     footprint_end(transfer);
     transfer->error = (struct sluice_error){
         .size = sizeof transfer->error,

@@ -16,7 +16,7 @@ options_of() {
 # shellcheck source=/dev/null
 . "$bash_file"
 
-for command in copy explain probe tee; do
+for command in copy explain probe tee relay; do
     options_of "$command" >"$T/$command"
     [ "$(wc -l <"$T/$command")" -ge 8 ] || fail "few options in the help of $command"
     variable=_sluice_${command}_options
@@ -33,7 +33,7 @@ for command in copy explain probe tee; do
     done <"$T/$command"
 done
 
-cut -d ' ' -f 1 "$T/copy" "$T/explain" "$T/probe" "$T/tee" | sort -u >"$T/all"
+cut -d ' ' -f 1 "$T/copy" "$T/explain" "$T/probe" "$T/tee" "$T/relay" | sort -u >"$T/all"
 {
     grep -oE -- '--[a-z-]+(=|\[|\})' "$zsh_file" | tr -d '[=}'
     grep '^complete' "$fish_file" | grep -oE -- ' -l [a-z-]+' | sed 's/ -l /--/'
@@ -56,7 +56,7 @@ proposes() {
 }
 
 cd "$T"
-proposes 'sluice ' 'copy explain probe tee --help --version'
+proposes 'sluice ' 'copy explain probe tee relay --help --version'
 proposes 'sluice ex' 'explain'
 proposes 'sluice probe --no' '--no-cache'
 proposes 'sluice tee --output-error=warn-' 'warn-nopipe'
