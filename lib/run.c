@@ -177,7 +177,7 @@ int sluice_transfer_step(sluice_transfer *transfer, uint64_t budget, struct slui
 int sluice_transfer_reuse(sluice_transfer *transfer, int source_fd, int sink_fd)
 {
     struct sluice_endpoint *source = transfer->in.endpoint, *sink = transfer->out.endpoint;
-    const int endless = MEDIA_SOCKETS | MEDIUM_PIPE;
+    const unsigned endless = MEDIA_SOCKETS | MEDIUM_PIPE;
 
     if (!(source->medium & endless) || !(sink->medium & endless) ||
         (transfer->options.flags & SLUICE_LENGTH) ||

@@ -400,6 +400,7 @@ static void connected(struct connection *connection)
         error = add_limits(connection);
     free(connection->ends);
     connection->ends = NULL;
+    connection->timed = idle > 0;
     if (error >= 0 && idle)
         error = timer_set(loop, &connection->timer, connection->moved + idle);
     /* Its first edge comes in the next turn, and says whether it has sent something already. */

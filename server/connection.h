@@ -76,6 +76,7 @@ struct connection {
     unsigned char thrown;    /* pieces of input thrown away, in CLOSING */
     unsigned char reason;
     bool waiting;
+    bool timed; /* there is an idle timeout: `moved` is kept */
 };
 
 /* Takes over an accepted descriptor. */

@@ -223,7 +223,8 @@ static void move(struct connection *connection, int which)
         unit->before = delivered;
         if (moved > 0) {
             spend(connection, which, moved);
-            connection->moved = loop_now(connection_loop(connection));
+            if (connection->timed)
+                connection->moved = loop_now(connection_loop(connection));
             left -= moved < left ? moved : left;
         }
         if (step == SLUICE_WAIT)

@@ -31,7 +31,7 @@ struct loop {
     void *data;
     int epoll;
     bool stopped;
-    uint64_t now;
+    uint64_t now; /* 0: not asked for in this turn */
     struct epoll_event events[BATCH];
     int fetched, at; /* of these: how many, and which is being served */
 
@@ -160,7 +160,6 @@ int loop_new(void *data, struct loop **ret)
     loop->data = data;
     loop->last = &loop->first;
     loop->calls_end = &loop->calls;
-    loop->now = sys_now();
     pthread_mutex_init(&loop->mutex, NULL);
     loop->epoll = fd_above_standard(net_epoll_create());
     int error = loop->epoll < 0 ? loop->epoll : make_bell(loop);
@@ -301,18 +300,21 @@ void timer_clear(struct loop *loop, struct timer *timer)
         sink(loop, place, moved);
 }
 
+/* Where nothing is timed, the clock is not read. */
+uint64_t loop_now(struct loop *loop)
+{
+    if (loop->now == 0)
+        loop->now = sys_now();
+    return loop->now;
+}
+
 static void fire_timers(struct loop *loop)
 {
-    while (loop->timers > 0 && loop->heap[1]->at <= loop->now) {
+    while (loop->timers > 0 && loop->heap[1]->at <= loop_now(loop)) {
         struct timer *timer = loop->heap[1];
         timer_clear(loop, timer);
         timer->fire(loop, timer);
     }
-}
-
-uint64_t loop_now(const struct loop *loop)
-{
-    return loop->now;
 }
 
 /* ---- tasks ---- */
@@ -357,16 +359,16 @@ static void run_tasks(struct loop *loop)
 
 /* ---- running ---- */
 
-static int64_t next_timeout(const struct loop *loop)
+static int64_t next_timeout(struct loop *loop)
 {
     if (loop->first)
         return 0;
     if (loop->timers == 0)
         return -1;
-    const uint64_t at = loop->heap[1]->at;
-    if (at <= loop->now)
+    const uint64_t at = loop->heap[1]->at, now = loop_now(loop);
+    if (at <= now)
         return 0;
-    return at - loop->now < INT64_MAX ? (int64_t)(at - loop->now) : INT64_MAX;
+    return at - now < INT64_MAX ? (int64_t)(at - now) : INT64_MAX;
 }
 
 int loop_run(struct loop *loop)
@@ -376,7 +378,7 @@ int loop_run(struct loop *loop)
         int ready = net_epoll_wait(loop->epoll, loop->events, BATCH, next_timeout(loop));
         if (ready < 0 && ready != -EINTR)
             return ready;
-        loop->now = sys_now();
+        loop->now = 0;
         loop->fetched = ready > 0 ? ready : 0;
         for (loop->at = 0; loop->at < loop->fetched; loop->at++) {
             struct watch *watch = loop->events[loop->at].data.ptr;

@@ -61,7 +61,7 @@ int timer_set(struct loop *loop, struct timer *timer, uint64_t at);
 void timer_clear(struct loop *loop, struct timer *timer);
 
 /* The time at which this turn began; cheap. */
-uint64_t loop_now(const struct loop *loop);
+uint64_t loop_now(struct loop *loop);
 
 void loop_later(struct loop *loop, struct task *task);
 void loop_not_later(struct loop *loop, struct task *task);

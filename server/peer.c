@@ -182,10 +182,9 @@ int peer_parse(const char *text, bool listens, struct peer *ret, const char **wh
         error = check_port(port, listens, why);
     if (error == 0) {
         if (strcmp(host, "*") == 0)
-            host = listens ? "::" : "";
-        if (!*host)
-            host = "127.0.0.1";
-        error = look_up(host, port, listens, &peer, why);
+            error = look_up(listens ? "::" : "127.0.0.1", port, listens, &peer, why);
+        else
+            error = look_up(*host ? host : "127.0.0.1", port, listens, &peer, why);
     }
     free(copy);
     if (error == 0)

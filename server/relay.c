@@ -118,9 +118,10 @@ int relay_new(const struct relay_options *options, struct relay **ret)
     if (!relay->options.max_connections || relay->options.max_connections > room)
         relay->options.max_connections = room ? room : 1;
     relay->worker = calloc(relay->workers, sizeof *relay->worker);
-    int error = relay->worker ? loop_new(relay, &relay->control) : -ENOMEM;
+    int error = relay->worker ? 0 : -ENOMEM;
     for (unsigned i = 0; i < relay->workers && error == 0; i++)
         error = make_worker(relay, &relay->worker[i], pipes);
+    relay->control = relay->worker ? relay->worker[0].loop : NULL;
     if (error < 0) {
         relay_free(relay);
         return error;
@@ -152,12 +153,11 @@ void relay_free(struct relay *relay)
 {
     if (!relay)
         return;
+    if (relay->control)
+        timer_clear(relay->control, &relay->drain_timer);
     for (unsigned i = 0; relay->worker && i < relay->workers; i++)
         free_worker(&relay->worker[i]);
     free(relay->worker);
-    if (relay->control)
-        timer_clear(relay->control, &relay->drain_timer);
-    loop_free(relay->control);
     target_list_release(relay->targets);
     pthread_mutex_destroy(&relay->rate_mutex);
     free(relay);
@@ -346,7 +346,7 @@ static int start_workers(struct relay *relay)
 
     sigfillset(&all); /* signals are the control loop's; and SIGPIPE nobody's */
     pthread_sigmask(SIG_BLOCK, &all, &before);
-    for (unsigned i = 0; i < relay->workers && error == 0; i++) {
+    for (unsigned i = 1; i < relay->workers && error == 0; i++) {
         error = -pthread_create(&relay->worker[i].thread, NULL, run_worker, &relay->worker[i]);
         relay->worker[i].started = error == 0;
     }
@@ -359,7 +359,7 @@ int relay_run(struct relay *relay)
     int error = start_workers(relay);
     if (error == 0)
         error = loop_run(relay->control);
-    for (unsigned i = 0; i < relay->workers; i++) {
+    for (unsigned i = 1; i < relay->workers; i++) {
         struct worker *worker = &relay->worker[i];
         void *value = NULL;
         if (!worker->started)
@@ -382,7 +382,7 @@ int relay_each_loop(struct relay *relay, void (*function)(struct loop *, void *)
 {
     int error = 0;
     for (unsigned i = 0; i < relay->workers; i++) {
-        if (!relay->worker[i].started) {
+        if (!relay->worker[i].started) { /* it is in this thread, or in none */
             function(relay->worker[i].loop, data);
             continue;
         }

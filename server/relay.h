@@ -3,8 +3,9 @@
  * The relay: listeners, targets and connections in several loops, a thread each, and what is common
  * to them. connection.c has one connection; relay.c starts, stops, drains, reloads and counts.
  *
- * One more loop, the control loop, belongs to the thread that called relay_run(): signals, metrics,
- * agent-check. No byte of a connection passes it.
+ * The first loop belongs to the thread that called relay_run(), and serves signals, metrics and
+ * agent-check, too (the control loop): with one loop the process has one thread, and its system calls
+ * cost less (no counting of references to descriptors). Nothing in it may wait.
  */
 #ifndef SERVER_RELAY_H
 #define SERVER_RELAY_H
@@ -113,7 +114,7 @@ int relay_listen(struct relay *relay, int fd, int index);
 /* The loop of the thread that calls relay_run(): for metrics and the like. */
 struct loop *relay_control(const struct relay *relay);
 
-/* Starts the threads and runs the control loop until every connection is gone after relay_drain(),
+/* Starts the other threads and runs the control loop until every connection is gone after relay_drain(),
  * or relay_stop(). 0 or a negative errno. */
 int relay_run(struct relay *relay);
 
