@@ -53,6 +53,11 @@ static void print_version(void)
 #else
         "-sha256",
 #endif
+#ifdef HAVE_SECCOMP
+        "+seccomp",
+#else
+        "-seccomp",
+#endif
 #ifdef HAVE_LIBURING
         "+io_uring",
 #else

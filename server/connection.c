@@ -563,7 +563,7 @@ static void header_event(struct connection *connection)
     const struct peer *client = &connection->ends->client;
     if (client->length > 0) {
         small_peer_set(&connection->client, client);
-        if (hooks->admit && hooks->admit(hooks->data, client, &why) < 0) {
+        if (hooks->admit && hooks->admit(hooks->data, client, connection->ends, &why) < 0) {
             refuse(connection, RELAY_DENIED, why);
             return;
         }
@@ -693,7 +693,7 @@ void connection_begin(struct worker *worker, int fd, const struct peer *peer)
         worker_released(worker);
         return;
     }
-    if (hooks->admit && hooks->admit(hooks->data, peer, &why) < 0) {
+    if (hooks->admit && hooks->admit(hooks->data, peer, NULL, &why) < 0) {
         refuse(connection, RELAY_DENIED, why);
         return;
     }

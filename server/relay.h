@@ -21,22 +21,23 @@
 /* Who speaks to whom, as the client sees it. From accept4(2) and getsockname(2), or from a header
  * (PROXY protocol) that the client's side sent first. */
 struct ends {
-    struct peer client; /* length 0: not known, as of a health check (PROXY's LOCAL) */
+    struct peer client; /* length 0: not known */
     struct peer server; /* the address that the client connected to */
-    bool from_header;
+    bool from_header; /* the header named them */
+    bool local;       /* it said that the proxy itself connects: a health check */
 };
 
 /* What others hang in. Each may be NULL, and is called in the thread of a loop, never waiting. */
 struct relay_hooks {
     void *data;
-    /* May this peer come in? Asked after accept4(2) with the peer, and again with the client whom a
-     * header names. 0, or a negative errno with the reason in *why (static). */
-    int (*admit)(void *data, const struct peer *peer, const char **why);
+    /* May this peer come in? Asked after accept4(2) with header NULL, and again, of the client, with what
+     * header_read() made of the header. 0, or a negative errno with the reason in *why (static). */
+    int (*admit)(void *data, const struct peer *peer, const struct ends *header, const char **why);
     /*
      * The header that a client sends first. Called with all that has come so far, at most
      * header_most bytes, whenever more came. Returns the header's length, if it is complete: so many
-     * bytes are taken away, and `ret`, which holds the socket's own ends, is set to what it says; 0: more
-     * is needed; a negative errno with the reason in *why: the connection is closed.
+     * bytes are taken away, and `ret`, which holds the socket's own ends, is set to what it says, if it
+     * names any; 0: more is needed; a negative errno with the reason in *why: the connection is closed.
      */
     ssize_t (*header_read)(void *data, const void *bytes, size_t length, struct ends *ret,
                            const char **why);
