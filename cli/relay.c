@@ -14,7 +14,9 @@
 #include "descriptor.h"
 #include "lib/sys.h"
 #include "message.h"
+#include "relay_confine.h"
 #include "relay_options.h"
+#include "server/admin.h"
 #include "server/net.h"
 #include "units.h"
 
@@ -22,6 +24,8 @@
 struct service {
     const struct relay_words *words;
     struct relay *relay;
+    struct gate *gate;
+    struct admin *admin;
     struct watch signals;
     int stopped_by;  /* a second deadly signal */
     char *made_path; /* of our own UNIX socket, removed at the end; NULL: none */
@@ -174,6 +178,50 @@ static int listen_all(struct service *service)
                                                  : listen_tcp(service, peer);
 }
 
+/* ---- those who watch ---- */
+
+static int listen_admin(struct service *service, const char *option, const char *word,
+                        int (*serve)(struct admin *, int))
+{
+    const char *why = NULL, *operation;
+    struct peer peer;
+    char text[PEER_TEXT];
+
+    if (!word)
+        return STATUS_DONE;
+    int error = peer_parse(word, true, &peer, &why);
+    if (error < 0)
+        return (int)usage_error("relay", "--%s=%s: %s", option, word, why ? why : strerror(-error));
+    const int fd = error = listener_open(&peer, 64, false, &operation);
+    if (fd >= 0)
+        error = serve(service->admin, fd);
+    if (error < 0) {
+        message("cannot listen on '%s' (--%s): %s%s", word, option, strerror(-error),
+                advice(error, &peer));
+        return STATUS_FAILED;
+    }
+    peer.length = sizeof peer.address;
+    if (net_getsockname(fd, &peer.address.any, &peer.length) == 0)
+        dprintf(STDERR_FILENO, "%s on %s\n", option, peer_text(&peer, text));
+    return STATUS_DONE;
+}
+
+static int open_admin(struct service *service)
+{
+    const struct relay_words *words = service->words;
+
+    if (!words->metrics && !words->agent_check)
+        return STATUS_DONE;
+    if (admin_new(service->relay, &service->admin) < 0) {
+        message("cannot start: %s", strerror(ENOMEM));
+        return STATUS_FAILED;
+    }
+    const int status = listen_admin(service, "metrics", words->metrics, admin_serve_http);
+    return status != STATUS_DONE
+               ? status
+               : listen_admin(service, "agent-check", words->agent_check, admin_serve_agent);
+}
+
 /* ---- signals ---- */
 
 static void print_status(struct service *service)
@@ -198,6 +246,10 @@ static void reload(struct service *service)
     char why[512];
     struct target_list *list = relay_words_targets(service->words, why, sizeof why);
 
+    if (list && gate_reload(service->gate, service->relay, why, sizeof why) < 0) {
+        target_list_release(list);
+        list = NULL;
+    }
     if (!list) {
         log_event(LOG_LEVEL_ERROR, "not reloaded", LOG_TEXT("why", why));
         return;
@@ -272,32 +324,65 @@ static int serve(struct service *service)
     return totals.ended[RELAY_DRAINED] > 0 ? STATUS_FAILED : STATUS_DONE;
 }
 
-int command_relay(int argc, char **argv)
+static int open_all(struct service *service)
 {
-    struct relay_words words;
-    struct service service = {.words = &words, .signals.fd = -1};
+    int status = listen_all(service);
+
+    if (status == STATUS_DONE)
+        status = open_admin(service);
+    return status == STATUS_DONE ? relay_confine(service->words, service->made_path) : status;
+}
+
+/* What the words ask for is made, but nothing opened. */
+static int prepare(struct service *service, struct relay_words *words)
+{
     char why[512];
 
-    int status = relay_words_parse(argc, argv, &words);
-    if (status != STATUS_DONE)
-        return status < 0 ? STATUS_DONE : status;
-    log_open(&words.log);
-    words.relay.targets = relay_words_targets(&words, why, sizeof why);
-    if (!words.relay.targets)
+    if (gate_new(&words->gate, &service->gate, why, sizeof why) < 0)
         return (int)usage_error("relay", "%s", why);
-    const int error = relay_new(&words.relay, &service.relay);
-    target_list_release(words.relay.targets);
+    words->relay.hooks = gate_hooks(service->gate);
+    words->relay.targets = relay_words_targets(words, why, sizeof why);
+    if (!words->relay.targets)
+        return (int)usage_error("relay", "%s", why);
+    const int error = relay_new(&words->relay, &service->relay);
+    target_list_release(words->relay.targets);
     if (error < 0) {
         message("cannot start: %s", strerror(-error));
         return STATUS_FAILED;
     }
-    status = listen_all(&service);
-    if (status == STATUS_DONE)
-        status = serve(&service);
-    loop_close(relay_control(service.relay), &service.signals);
-    relay_free(service.relay);
-    if (service.made_path)
-        unlink(service.made_path);
-    free(service.made_path);
-    return status;
+    return STATUS_DONE;
+}
+
+static void clean_up(struct service *service)
+{
+    admin_free(service->admin);
+    if (service->relay) {
+        loop_close(relay_control(service->relay), &service->signals);
+        relay_free(service->relay);
+    }
+    gate_free(service->gate);
+    if (service->made_path && unlink(service->made_path) < 0 && errno != ENOENT)
+        log_event(LOG_LEVEL_WARNING, "socket not removed", LOG_TEXT("path", service->made_path),
+                  LOG_TEXT("why", strerror(errno)));
+    free(service->made_path);
+    log_close();
+}
+
+int command_relay(int argc, char **argv)
+{
+    struct relay_words words;
+    struct service service = {.words = &words, .signals.fd = -1};
+
+    int status = relay_words_parse(argc, argv, &words);
+    if (status == STATUS_DONE) {
+        log_open(&words.log);
+        status = prepare(&service, &words);
+        if (status == STATUS_DONE)
+            status = open_all(&service);
+        if (status == STATUS_DONE)
+            status = serve(&service);
+        clean_up(&service);
+    }
+    relay_words_free(&words);
+    return status < 0 ? STATUS_DONE : status;
 }

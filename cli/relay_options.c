@@ -121,6 +121,88 @@ static const char *on_verbose(struct relay_words *words, const char *argument)
     return NULL;
 }
 
+/* ---- who comes in, and who watches ---- */
+
+static const char *add_to_list(const char **list, const char *argument)
+{
+    static char why[160];
+    struct cidr network;
+
+    if (cidr_parse(argument, &network, why, sizeof why) < 0)
+        return why;
+    while (*list)
+        list++;
+    *list = argument;
+    return NULL;
+}
+
+static const char *on_allow(struct relay_words *words, const char *argument)
+{
+    return add_to_list(words->allow, argument);
+}
+
+static const char *on_deny(struct relay_words *words, const char *argument)
+{
+    return add_to_list(words->deny, argument);
+}
+
+static const char *on_trust(struct relay_words *words, const char *argument)
+{
+    return add_to_list(words->trust, argument);
+}
+
+static const char *on_access(struct relay_words *words, const char *argument)
+{
+    words->gate.file = argument;
+    return *argument ? NULL : "a file's name is wanted";
+}
+
+static const char *on_accept_proxy(struct relay_words *words, const char *argument)
+{
+    (void)argument;
+    words->gate.accept_proxy = true;
+    return NULL;
+}
+
+static const char *on_send_proxy(struct relay_words *words, const char *argument)
+{
+    if (strcmp(argument, "v1") != 0 && strcmp(argument, "v2") != 0)
+        return "v1 or v2 is wanted";
+    words->gate.send_proxy = argument[1] == '1' ? PROXY_V1 : PROXY_V2;
+    return NULL;
+}
+
+static const char *on_metrics(struct relay_words *words, const char *argument)
+{
+    words->metrics = argument;
+    return NULL;
+}
+
+static const char *on_agent_check(struct relay_words *words, const char *argument)
+{
+    words->agent_check = argument;
+    return NULL;
+}
+
+static const char *on_log_format(struct relay_words *words, const char *argument)
+{
+    const bool json = strcmp(argument, "json") == 0;
+    words->log.format = json ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT;
+    return json || strcmp(argument, "text") == 0 ? NULL : "text or json is wanted";
+}
+
+static const char *on_user(struct relay_words *words, const char *argument)
+{
+    words->user = argument;
+    return *argument ? NULL : "USER or USER:GROUP is wanted";
+}
+
+static const char *on_sandbox(struct relay_words *words, const char *argument)
+{
+    return sandbox_mode_from_name(argument, &words->sandbox) < 0 ? "auto, always or never is wanted"
+                                                                 : NULL;
+}
+
 static const struct option_row {
     const char *name;
     int letter; /* 0: none */
@@ -139,6 +221,17 @@ static const struct option_row {
      "after SIGTERM, for those that live; 0: for ever (30)"},
     {"max-connections", 0, "N", on_max_connections, "at once; the next ones wait to be accepted"},
     {"backlog", 0, "N", on_backlog, "connections that may wait to be accepted (4096)"},
+    {"allow", 0, "CIDR", on_allow, "let these clients in, and no others (may be repeated)"},
+    {"deny", 0, "CIDR", on_deny, "keep these out, before any --allow (may be repeated)"},
+    {"access", 0, "FILE", on_access, "lines 'allow CIDR' and 'deny CIDR'; read again at SIGHUP"},
+    {"accept-proxy", 0, NULL, on_accept_proxy, "clients send a PROXY header (v1, v2) first"},
+    {"trust", 0, "CIDR", on_trust, "whose PROXY headers are believed (may be repeated; all)"},
+    {"send-proxy", 0, "VERSION", on_send_proxy, "send targets a PROXY header first: v1, v2"},
+    {"metrics", 0, "LISTEN", on_metrics, "answer HTTP there: /metrics, /healthz"},
+    {"agent-check", 0, "LISTEN", on_agent_check, "answer HAProxy's agent-check there"},
+    {"user", 0, "USER", on_user, "become USER or USER:GROUP when all is open"},
+    {"sandbox", 0, "WHEN", on_sandbox, "auto (the default), always (or do not start), never"},
+    {"log-format", 0, "FORMAT", on_log_format, "text (the default), json"},
     {"quiet", 'q', NULL, on_quiet, "log errors only"},
     {"verbose", 'v', NULL, on_verbose, "log each connection"},
     {"help", 'h', NULL, NULL, "this text"},
@@ -218,7 +311,24 @@ static int parse_words(int count, char **words, struct relay_words *ret)
     ret->targets = (unsigned)count - 1;
     if (ret->targets == 0 && !ret->targets_file)
         return (int)usage_error("relay", "a TARGET is wanted, or --targets");
+    if (*ret->trust && !ret->gate.accept_proxy)
+        return (int)usage_error("relay",
+                                "--trust is about PROXY headers: --accept-proxy is wanted");
     return STATUS_DONE;
+}
+
+/* Each list has room for as many words as there are, and a NULL. */
+static int make_lists(struct relay_words *words, size_t room)
+{
+    words->allow = calloc(3 * room, sizeof *words->allow);
+    if (!words->allow)
+        return -ENOMEM;
+    words->deny = words->allow + room;
+    words->trust = words->deny + room;
+    words->gate.allow = words->allow;
+    words->gate.deny = words->deny;
+    words->gate.trust = words->trust;
+    return 0;
 }
 
 int relay_words_parse(int argc, char **argv, struct relay_words *ret)
@@ -233,6 +343,8 @@ int relay_words_parse(int argc, char **argv, struct relay_words *ret)
                                           .drain_timeout = 30 * SECOND},
                                 .log = {.fd = 2, .level = LOG_LEVEL_INFO},
                                 .backlog = 4096};
+    if (make_lists(ret, (size_t)argc + 1) < 0)
+        return (int)usage_error("relay", "out of memory");
     build_tables(longs, shorts);
     opterr = 0;
     optind = 1;
@@ -256,6 +368,12 @@ int relay_words_parse(int argc, char **argv, struct relay_words *ret)
                                     optarg ? optarg : "", wrong);
     }
     return parse_words(argc - optind, argv + optind, ret);
+}
+
+void relay_words_free(struct relay_words *words)
+{
+    free(words->allow);
+    words->allow = NULL;
 }
 
 /* ---- targets ---- */

@@ -5,8 +5,10 @@
 
 #include <stdbool.h>
 
+#include "server/gate.h"
 #include "server/log.h"
 #include "server/relay.h"
+#include "server/sandbox.h"
 
 struct relay_words {
     struct relay_options relay; /* its targets are none yet: relay_words_targets() */
@@ -17,10 +19,17 @@ struct relay_words {
     const char *targets_file; /* --targets, NULL: none */
     enum target_policy policy;
     unsigned backlog;
+    /* How it is watched and guarded. */
+    struct gate_options gate;
+    const char *metrics, *agent_check; /* addresses to listen on; NULL: none */
+    const char *user;                  /* NULL: who we are */
+    enum sandbox_mode sandbox;
+    const char **allow, **deny, **trust; /* gate's words: one array, owned */
 };
 
 /* Returns 0, -1 (help was printed), or an exit status. */
 int relay_words_parse(int argc, char **argv, struct relay_words *ret);
+void relay_words_free(struct relay_words *words);
 
 /* Makes the list of targets, from the words and the file; looks names up. Returns it, or NULL with
  * the reason in `why`. */
