@@ -12,7 +12,8 @@ _sluice_probe_options="--explain= --json --diff --through= --scratch-device= --c
 _sluice_tee_options="--append --ignore-interrupts --output-error --from= --slow= --lag= --lag-pipes= --rate= --pipe-size=
     --linger= --require= --checksum= --progress --quiet --stats --json --help -a -i -L -q -h"
 _sluice_relay_options="--threads= --balance= --targets= --rate= --rate-all= --connect-timeout= --idle-timeout=
-    --drain-timeout= --max-connections= --backlog= --quiet --verbose --help -t -L -q -v -h"
+    --drain-timeout= --max-connections= --backlog= --allow= --deny= --access= --accept-proxy --trust= --send-proxy=
+    --metrics= --agent-check= --user= --sandbox= --log-format= --quiet --verbose --help -t -L -q -v -h"
 
 # What an option's argument can be: words; "FILE"; or nothing that could be proposed. False: it has
 # none.
@@ -34,7 +35,11 @@ _sluice_argument() {
     --offset) echo "source= sink=" ;;
     --salvage) echo "FILE" ;;
     --balance) echo "round-robin least-connections" ;;
-    --targets) echo "FILE" ;;
+    --targets | --access) echo "FILE" ;;
+    --send-proxy) echo "v1 v2" ;;
+    --sandbox) echo "auto always never" ;;
+    --log-format) echo "text json" ;;
+    --allow | --deny | --trust | --metrics | --agent-check | --user) echo ;;
     --threads | --rate-all | --connect-timeout | --drain-timeout | --max-connections | --backlog | -t) echo ;;
     --explain | --through) echo ;;
     --scratch-device) echo "FILE" ;;

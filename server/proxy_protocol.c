@@ -342,7 +342,7 @@ static sa_family_t plain_pair(const struct proxy_header *header, struct plain pa
 
 static ssize_t write_line(const struct proxy_header *header, uint8_t *data, size_t room)
 {
-    char line[PROXY_LINE_MAX + 1] = LINE_BEGINS "UNKNOWN\r\n";
+    char line[2 * PROXY_LINE_MAX] = LINE_BEGINS "UNKNOWN\r\n";
     char from[INET6_ADDRSTRLEN], to[INET6_ADDRSTRLEN];
     struct plain pair[2];
 
