@@ -27,6 +27,8 @@ struct service {
     struct gate *gate;
     struct admin *admin;
     struct watch signals;
+    struct timer delay; /* --drain-delay */
+    bool leaving;
     int stopped_by;  /* a second deadly signal */
     char *made_path; /* of our own UNIX socket, removed at the end; NULL: none */
 };
@@ -259,6 +261,29 @@ static void reload(struct service *service)
     target_list_release(list);
 }
 
+static void delay_is_over(struct loop *loop, struct timer *timer)
+{
+    (void)loop;
+    relay_drain(OWNER_OF(timer, struct service, delay)->relay);
+}
+
+/* Says so first, and stops accepting when everybody can have heard it. */
+static void leave(struct service *service)
+{
+    const uint64_t delay = service->words->drain_delay;
+
+    service->leaving = true;
+    if (service->admin)
+        admin_announce_drain(service->admin);
+    service->delay.fire = delay_is_over;
+    if (delay == 0 ||
+        timer_set(relay_control(service->relay), &service->delay, sys_now() + delay) < 0) {
+        relay_drain(service->relay);
+        return;
+    }
+    log_event(LOG_LEVEL_INFO, "leaving", LOG_NUMBER("milliseconds", delay / 1000000));
+}
+
 static void on_signal(struct loop *loop, struct watch *watch, uint32_t events)
 {
     struct service *service = OWNER_OF(watch, struct service, signals);
@@ -276,8 +301,8 @@ static void on_signal(struct loop *loop, struct watch *watch, uint32_t events)
         reload(service);
         break;
     default:
-        if (!relay_draining(service->relay)) {
-            relay_drain(service->relay);
+        if (!service->leaving) {
+            leave(service);
             break;
         }
         service->stopped_by = (int)info.ssi_signo; /* a second time: at once */
@@ -357,6 +382,7 @@ static void clean_up(struct service *service)
 {
     admin_free(service->admin);
     if (service->relay) {
+        timer_clear(relay_control(service->relay), &service->delay);
         loop_close(relay_control(service->relay), &service->signals);
         relay_free(service->relay);
     }

@@ -81,6 +81,11 @@ static const char *on_drain_timeout(struct relay_words *words, const char *argum
     return parse_seconds(argument, &words->relay.drain_timeout);
 }
 
+static const char *on_drain_delay(struct relay_words *words, const char *argument)
+{
+    return parse_seconds(argument, &words->drain_delay);
+}
+
 static const char *on_max_connections(struct relay_words *words, const char *argument)
 {
     return parse_count(argument, 1U << 24, &words->relay.max_connections);
@@ -219,6 +224,8 @@ static const struct option_row {
     {"idle-timeout", 0, "SECONDS", on_idle_timeout, "end a connection that moved no byte so long"},
     {"drain-timeout", 0, "SECONDS", on_drain_timeout,
      "after SIGTERM, for those that live; 0: for ever (30)"},
+    {"drain-delay", 0, "SECONDS", on_drain_delay,
+     "after SIGTERM, accept so long while saying that it drains (0)"},
     {"max-connections", 0, "N", on_max_connections, "at once; the next ones wait to be accepted"},
     {"backlog", 0, "N", on_backlog, "connections that may wait to be accepted (4096)"},
     {"allow", 0, "CIDR", on_allow, "let these clients in, and no others (may be repeated)"},

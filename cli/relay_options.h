@@ -22,6 +22,7 @@ struct relay_words {
     /* How it is watched and guarded. */
     struct gate_options gate;
     const char *metrics, *agent_check; /* addresses to listen on; NULL: none */
+    uint64_t drain_delay;              /* nanoseconds */
     const char *user;                  /* NULL: who we are */
     enum sandbox_mode sandbox;
     const char **allow, **deny, **trust; /* gate's words: one array, owned */

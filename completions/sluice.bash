@@ -12,7 +12,7 @@ _sluice_probe_options="--explain= --json --diff --through= --scratch-device= --c
 _sluice_tee_options="--append --ignore-interrupts --output-error --from= --slow= --lag= --lag-pipes= --rate= --pipe-size=
     --linger= --require= --checksum= --progress --quiet --stats --json --help -a -i -L -q -h"
 _sluice_relay_options="--threads= --balance= --targets= --rate= --rate-all= --connect-timeout= --idle-timeout=
-    --drain-timeout= --max-connections= --backlog= --allow= --deny= --access= --accept-proxy --trust= --send-proxy=
+    --drain-timeout= --drain-delay= --max-connections= --backlog= --allow= --deny= --access= --accept-proxy --trust= --send-proxy=
     --metrics= --agent-check= --user= --sandbox= --log-format= --quiet --verbose --help -t -L -q -v -h"
 
 # What an option's argument can be: words; "FILE"; or nothing that could be proposed. False: it has
@@ -40,7 +40,7 @@ _sluice_argument() {
     --sandbox) echo "auto always never" ;;
     --log-format) echo "text json" ;;
     --allow | --deny | --trust | --metrics | --agent-check | --user) echo ;;
-    --threads | --rate-all | --connect-timeout | --drain-timeout | --max-connections | --backlog | -t) echo ;;
+    --threads | --rate-all | --connect-timeout | --drain-timeout | --drain-delay | --max-connections | --backlog | -t) echo ;;
     --explain | --through) echo ;;
     --scratch-device) echo "FILE" ;;
     --rate | --size | --length | --chunk | --pipe-size) echo ;;

@@ -29,6 +29,7 @@ struct admin {
     struct listener http, agent;
     struct client *first, *last; /* in the order in which they came */
     unsigned clients;
+    bool leaving;      /* it is going to drain */
     uint64_t started;  /* sys_now() */
     double start_time; /* since 1970 */
 };
@@ -116,6 +117,11 @@ static bool answer(struct client *client, char *text, size_t length)
 
 /* ---- pages ---- */
 
+static bool is_leaving(const struct admin *admin)
+{
+    return admin->leaving || relay_draining(admin->relay);
+}
+
 struct page {
     unsigned status;
     const char *type;
@@ -148,6 +154,7 @@ static void page_metrics(struct admin *admin, struct page *page)
         page->status = 503;
         return;
     }
+    totals.draining = is_leaving(admin);
     struct target_list *targets = relay_targets(admin->relay);
     metrics_print(out, &totals, targets, &process);
     target_list_release(targets);
@@ -165,7 +172,7 @@ static void page_text(struct page *page, unsigned status, const char *text)
 
 static void page_health(struct admin *admin, struct page *page)
 {
-    if (relay_draining(admin->relay))
+    if (is_leaving(admin))
         page_text(page, 503, "draining\n");
     else
         page_text(page, 200, "ok\n");
@@ -349,7 +356,7 @@ static void agent_accepted(struct listener *listener, int fd, const struct peer 
     (void)peer;
     if (!client)
         return;
-    if (relay_draining(admin->relay))
+    if (is_leaving(admin))
         totals.draining = true;
     else
         relay_read(admin->relay, &totals);
@@ -395,6 +402,11 @@ int admin_serve_http(struct admin *admin, int fd)
 int admin_serve_agent(struct admin *admin, int fd)
 {
     return serve(admin, &admin->agent, fd, agent_accepted);
+}
+
+void admin_announce_drain(struct admin *admin)
+{
+    admin->leaving = true;
 }
 
 void admin_free(struct admin *admin)

@@ -22,6 +22,10 @@ int admin_new(struct relay *relay, struct admin **ret);
 int admin_serve_http(struct admin *admin, int fd);
 int admin_serve_agent(struct admin *admin, int fd);
 
+/* From now on /healthz and agent-check say that the relay is draining, though it still accepts: so that
+ * nobody sends it anything new when it stops. */
+void admin_announce_drain(struct admin *admin);
+
 /* Lets all clients go and stops listening. NULL is ignored. */
 void admin_free(struct admin *admin);
 
