@@ -14,8 +14,8 @@
 #include "net.h"
 
 enum {
-    TURN = 512 << 10, /* most bytes that a direction moves before others have their turn */
-    THIN = 8,         /* small bursts in a row until a direction is small again */
+    TURN = 1 << 20, /* most bytes that a direction moves before others have their turn */
+    THIN = 8,       /* small bursts in a row until a direction is small again */
 };
 
 static struct end *source_of(struct connection *connection, int which)
@@ -67,11 +67,11 @@ static void judge(struct direction *direction, uint64_t moved)
 static uint64_t allowed(struct connection *connection, int which, uint64_t want)
 {
     struct worker *worker = connection->worker;
-    const uint64_t now = loop_now(worker->loop);
     uint64_t deadline = 0, most;
 
     if (!connection->limits)
         return want;
+    const uint64_t now = loop_now(worker->loop);
     most = rate_allow(&connection->limits->rate[which], want, now, &deadline);
     if (most > 0 && most < want)
         want = most;

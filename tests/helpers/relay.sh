@@ -6,7 +6,7 @@
 # Starts the peers, whose targets listen at $1 (a path, or 0: any port), with settings NAME=NUMBER…:
 # sets PEERS, TARGET, and PEERS_IN, a descriptor to tell them things.
 start_peers() {
-    rm -f "$T/peers.in"
+    rm -f "$T/peers.in" "$T/peers.out" # not to read what others said
     mkfifo "$T/peers.in"
     "$HELPERS/relay-peers" "$@" <"$T/peers.in" >"$T/peers.out" 2>"$T/peers.err" &
     PEERS=$!
