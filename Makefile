@@ -9,7 +9,7 @@ T ?=
 
 sanitize = -Db_sanitize=address,undefined
 
-.PHONY: build run test test-all quick bench install asan clean help
+.PHONY: build run test test-all quick soak bench install asan clean help
 .DEFAULT_GOAL := build
 
 build: ## build the library and the command in build/ (the default)
@@ -38,6 +38,11 @@ quick: ## build and run the tests once, as who you are
 	@tools/setup build test
 	@tools/build $(BUILD) -Dprefix=$(abspath $(PREFIX))
 	@tests/run --round plain $(T)
+
+soak: ## ten minutes of connections churning through sluice relay
+	@tools/setup build test
+	@tools/build $(BUILD) -Dprefix=$(abspath $(PREFIX))
+	@SOAK=600 tests/run --round plain relay-stays-the-same-for-long
 
 bench: ## measure against hand-written ceilings and other programs
 	@tools/setup build bench

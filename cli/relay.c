@@ -234,13 +234,13 @@ static void print_status(struct service *service)
     relay_read(service->relay, &totals);
     dprintf(STDERR_FILENO,
             "sluice: %llu connections now, %llu so far; %s to targets, %s to clients; %llu "
-            "bytes parked; pipes %llu used, %llu free, %llu refused\n",
+            "bytes parked; pipes %llu used, %llu free, %llu refused, %llu small\n",
             (unsigned long long)totals.active, (unsigned long long)totals.accepted,
             units_format_bytes(totals.bytes[RELAY_TO_TARGET], to),
             units_format_bytes(totals.bytes[RELAY_TO_CLIENT], back),
             (unsigned long long)(totals.parked[0] + totals.parked[1]),
             (unsigned long long)totals.pipes_used, (unsigned long long)totals.pipes_free,
-            (unsigned long long)totals.pipes_refused);
+            (unsigned long long)totals.pipes_refused, (unsigned long long)totals.pipes_small);
 }
 
 static void reload(struct service *service)

@@ -14,6 +14,7 @@ enum {
     MOST_A_TURN = 64,
     REST = 50000000, /* nanoseconds, when something has run out */
 };
+#define SILENCE UINT64_C(10000000000) /* until it is said again */
 
 /* ---- opening ---- */
 
@@ -113,10 +114,12 @@ static void rested(struct loop *loop, struct timer *timer)
 static void rest(struct listener *listener, int error)
 {
     listener->failures++;
-    if (listener->refused && !listener->tired)
+    const uint64_t now = loop_now(listener->loop);
+    if (listener->refused && now >= listener->silent_until) {
         listener->refused(listener, error);
-    listener->tired = true;
-    if (timer_set(listener->loop, &listener->rest, loop_now(listener->loop) + REST) < 0)
+        listener->silent_until = now + SILENCE;
+    }
+    if (timer_set(listener->loop, &listener->rest, now + REST) < 0)
         return; /* no memory: it stays watched, and tries again at once */
     listener->resting = true;
     stop_watching(listener);
@@ -145,7 +148,6 @@ static void come(struct loop *loop, struct watch *watch, uint32_t events)
         }
         count++;
         if (fd >= 0) {
-            listener->tired = false;
             listener->accepted(listener, fd, &peer);
         }
         if (count >= listener->at_a_turn) {

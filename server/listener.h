@@ -16,7 +16,7 @@ struct listener;
 
 /* A connection was accepted: the descriptor (O_NONBLOCK, O_CLOEXEC, above 2) is the callee's. */
 typedef void accepted_function(struct listener *listener, int fd, const struct peer *peer);
-/* accept4(2) failed: said at the first of a row. */
+/* accept4(2) failed: said once in ten seconds. */
 typedef void refused_function(struct listener *listener, int error);
 
 struct listener {
@@ -24,10 +24,11 @@ struct listener {
     struct timer rest;
     struct loop *loop;
     accepted_function *accepted;
-    refused_function *refused;   /* may be NULL */
-    void *data;                  /* the owner's */
-    bool shared;                 /* other loops watch the same socket: EPOLLEXCLUSIVE */
-    bool resting, paused, tired; /* tired: the last accept failed for want of something */
+    refused_function *refused; /* may be NULL */
+    void *data;                /* the owner's */
+    bool shared;               /* other loops watch the same socket: EPOLLEXCLUSIVE */
+    bool resting, paused;
+    uint64_t silent_until; /* a failure was said */
     unsigned at_a_turn, singles;
     uint64_t failures; /* accepts that failed for want of something */
 };

@@ -11,7 +11,7 @@ start_peers() {
     "$HELPERS/relay-peers" "$@" <"$T/peers.in" >"$T/peers.out" 2>"$T/peers.err" &
     PEERS=$!
     exec {PEERS_IN}>"$T/peers.in"
-    wait_until 10 grep -q '^target ' "$T/peers.out" || fail "no peers: $(cat "$T/peers.err")"
+    wait_until 10 grep -qs '^target ' "$T/peers.out" || fail "no peers: $(cat "$T/peers.err")"
     TARGET=$(sed -n 's/^target //p' "$T/peers.out")
     case $TARGET in
     /*) TARGET=unix:$TARGET ;;
