@@ -295,7 +295,8 @@ enum sluice_option_flags {
                                       edge triggers, its end among them (EPOLLRDHUP): a read that
                                       brings less than was asked for says that the source is dry, and
                                       the call that would say EAGAIN is saved. Told of the end, step
-                                      until it comes */
+                                      until it comes. While the sink waits, nothing
+                                      more is taken */
     SLUICE_SNAPSHOT = 1 << 7,      /* bytes do not change once they are taken, whatever is done to the
                                      source then: no reference to its pages is handed on */
     SLUICE_NO_READAHEAD = 1 << 8,  /* a cold source file is not asked for ahead of the cursor: what

@@ -63,7 +63,6 @@ int pipe_get(struct pipe_pool *pool, uint32_t size, struct pipe **ret)
             *ret = *link;
             *link = (*ret)->next;
             pool->idle_count--;
-            (*ret)->full = false;
             return 0;
         }
     if (pool->count >= pool->max_count) {

@@ -18,7 +18,6 @@ struct pipe {
     uint32_t capacity; /* as the kernel says, nominal: slots times the page size */
     uint32_t asked;
     uint64_t parked;   /* bytes in it, by our own count */
-    bool full;         /* it was seen to have no slot left, and nothing was taken out since */
     struct pipe *next; /* in the pool */
 };
 

@@ -482,10 +482,6 @@ int transfer_settle(struct sluice_transfer *transfer, const struct move *move)
     case ACTION_AGAIN:
         return transfer_report(transfer);
     case ACTION_WAIT:
-        if (move->full) { /* no side's: filling stops until some of it is drained */
-            transfer_row(transfer, move->call)->eagain++;
-            return 0;
-        }
         settle_eagain(transfer, move->call);
         return 0;
     case ACTION_FALLBACK:

@@ -108,6 +108,8 @@ static void ended(struct connection *connection, int which)
     direction->ended = true;
     if (source_of(connection, which)->reset)
         return; /* an end after an error that another call was told: no end to be passed on */
+    if (connection->direction[!which].ended && !sink_of(connection, which)->reset)
+        return; /* both are closed now, which says it, too */
     net_shutdown(sink_of(connection, which)->watch.fd, SHUT_WR);
 }
 

@@ -18,7 +18,6 @@ struct move {
     enum call call;
     ssize_t value; /* bytes; 0: the end (of a source), negative errno */
     bool message;  /* a datagram was moved whole: 0 bytes are no end */
-    bool full;     /* EAGAIN was the private pipe's, not the source's */
     bool dry;      /* the source has no more for now: it needs not be asked */
 };
 

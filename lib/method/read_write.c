@@ -207,7 +207,6 @@ struct move memory_read_back(struct sluice_transfer *transfer)
     const ssize_t value = sys_read(transfer->pipe->read_end, buffer->bytes, length);
     if (value > 0) {
         transfer->pipe->parked -= (uint64_t)value;
-        transfer->pipe->full = false;
         buffer->start = 0;
         buffer->end = (size_t)value;
     }

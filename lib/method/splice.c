@@ -9,7 +9,6 @@
  * No SPLICE_F_MORE: on the last piece it would hold it back for 200 ms, and which piece is the last
  * is known only afterwards. No SPLICE_F_MOVE: it has had no effect since 2.6.21.
  */
-#include <errno.h>
 #include <fcntl.h>
 
 #include "../sys.h"
@@ -44,20 +43,6 @@ static int borrow_pipe(struct sluice_transfer *transfer)
     return error;
 }
 
-static bool has_room_now(struct sluice_transfer *transfer)
-{
-    transfer->ledger.polls += transfer->pipe->parked > 0;
-    return pipe_has_room(transfer->pipe);
-}
-
-/* For a server, where fills are many and most find room, the pipe is asked only when one has not:
- * whose EAGAIN was it? (Never where the call may wait: it would wait for room, which nobody but us
- * makes.) */
-static bool asks_afterwards(const struct sluice_transfer *transfer)
-{
-    return (transfer->options.flags & SLUICE_EDGE_TRIGGERED) && flags_for(transfer) != 0;
-}
-
 static struct move splice_fill(struct sluice_transfer *transfer, size_t want)
 {
     struct side *in = &transfer->in;
@@ -71,10 +56,7 @@ static struct move splice_fill(struct sluice_transfer *transfer, size_t want)
                                      flags_for(transfer));
     if (value > 0)
         transfer->pipe->parked += (uint64_t)value;
-    else if (value == -EAGAIN && asks_afterwards(transfer) && transfer->pipe->parked > 0)
-        transfer->pipe->full = !has_room_now(transfer);
-    return (struct move){
-        .call = CALL_SPLICE_IN, .value = value, .full = value == -EAGAIN && transfer->pipe->full};
+    return (struct move){.call = CALL_SPLICE_IN, .value = value};
 }
 
 struct move splice_drain(struct sluice_transfer *transfer)
@@ -88,10 +70,8 @@ struct move splice_drain(struct sluice_transfer *transfer)
         length = side_bound(out);
     const ssize_t value = sys_splice(transfer->pipe->read_end, NULL, out->fd, side_offset(out),
                                      (size_t)length, flags_for(transfer));
-    if (value > 0) {
+    if (value > 0)
         transfer->pipe->parked -= (uint64_t)value;
-        transfer->pipe->full = false;
-    }
     return (struct move){.call = CALL_SPLICE_OUT, .value = value};
 }
 
@@ -99,7 +79,8 @@ static bool splice_has_room(struct sluice_transfer *transfer)
 {
     if (!transfer->pipe)
         return true;
-    return asks_afterwards(transfer) ? !transfer->pipe->full : has_room_now(transfer);
+    transfer->ledger.polls += transfer->pipe->parked > 0;
+    return pipe_has_room(transfer->pipe);
 }
 
 static struct move splice_pump(struct sluice_transfer *transfer, size_t want)
