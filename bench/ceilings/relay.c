@@ -69,22 +69,20 @@ static bool pump_splice(struct end *from)
 {
     struct end *to = from->other;
     for (;;) {
-        const ssize_t in =
-            splice(from->fd, NULL, from->pipe[1], NULL, PIPE, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
-        if (in < 0 && errno != EAGAIN)
-            return false;
-        if (in > 0)
-            from->parked += (size_t)in;
-        if (from->parked == 0)
-            return in == 0 ? passed_end(from) : true;
-        const ssize_t out = splice(from->pipe[0], NULL, to->fd, NULL, from->parked,
-                                   SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
-        if (out < 0 && errno != EAGAIN)
-            return false;
-        if (out > 0)
-            from->parked -= (size_t)out;
-        if (in <= 0 && out < 0)
-            return true;
+        /* A pipe that holds something is drained first: filling it up takes many small calls. */
+        if (from->parked == 0) {
+            const ssize_t in = splice(from->fd, NULL, from->pipe[1], NULL, PIPE, SPLICE_F_NONBLOCK);
+            if (in < 0)
+                return errno == EAGAIN;
+            if (in == 0)
+                return passed_end(from);
+            from->parked = (size_t)in;
+        }
+        const ssize_t out =
+            splice(from->pipe[0], NULL, to->fd, NULL, from->parked, SPLICE_F_NONBLOCK);
+        if (out < 0)
+            return errno == EAGAIN;
+        from->parked -= (size_t)out;
     }
 }
 
