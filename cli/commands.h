@@ -3,6 +3,7 @@
 #ifndef CLI_COMMANDS_H
 #define CLI_COMMANDS_H
 
+int command_bench(int argc, char **argv);
 int command_copy(int argc, char **argv);
 int command_explain(int argc, char **argv);
 int command_probe(int argc, char **argv);

@@ -20,6 +20,7 @@ static const struct command {
     {"probe", command_probe, "measure which legs this kernel moves without a copy"},
     {"tee", command_tee, "move one input to many sinks, sharing its pages"},
     {"relay", command_relay, "accept connections, and pass them on to targets"},
+    {"bench", command_bench, "measure what each method costs on this machine"},
 };
 
 #define COMMANDS (sizeof commands / sizeof *commands)

@@ -2,17 +2,15 @@
 #include "watch.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "../sys.h"
 #include "perf.h"
 #include "symbols.h"
+#include "tracefs.h"
 
 enum { FREQUENCY = 40000, STACK = 32, SAMPLE_RING = 128, TRACE_RING = 16 };
 
@@ -86,65 +84,21 @@ static int open_samples(struct watch *watch, const char *const *wanted)
 
 /* ---- tracepoints ---- */
 
-/* tracefs where it is mounted, else a mount of our own that nobody sees. */
-static int open_tracefs(void)
-{
-    static const char *const paths[] = {"/sys/kernel/tracing/events",
-                                        "/sys/kernel/debug/tracing/events"};
-    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
-        const int fd = open(paths[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd >= 0)
-            return fd;
-    }
-    const int file_system = (int)syscall(SYS_fsopen, "tracefs", 1 /* FSOPEN_CLOEXEC */);
-    if (file_system < 0)
-        return -errno;
-    int mount = -1, error = 0;
-    if (syscall(SYS_fsconfig, file_system, 6 /* FSCONFIG_CMD_CREATE */, NULL, NULL, 0) < 0)
-        error = -errno;
-    else if ((mount = (int)syscall(SYS_fsmount, file_system, 1 /* FSMOUNT_CLOEXEC */, 0)) < 0)
-        error = -errno;
-    close(file_system);
-    if (error < 0)
-        return error;
-    const int events = openat(mount, "events", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    error = events < 0 ? -errno : events;
-    close(mount);
-    return error;
-}
-
-static int read_event(int events, const char *path, char *text, size_t size)
-{
-    const int fd = openat(events, path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    const ssize_t value = sys_read(fd, text, size - 1);
-    sys_close(fd);
-    text[value > 0 ? value : 0] = '\0';
-    return value < 0 ? (int)value : 0;
-}
-
 static int open_trace(int events, const char *name, unsigned ring, struct perf_event *ret)
 {
-    char path[128], text[32];
-
-    snprintf(path, sizeof path, "%s/id", name);
-    const int error = read_event(events, path, text, sizeof text);
-    struct perf_event_attr attributes = {.type = PERF_TYPE_TRACEPOINT,
-                                         .config = strtoull(text, NULL, 10),
-                                         .sample_period = ring ? 1 : 0,
+    struct perf_event_attr attributes = {.sample_period = ring ? 1 : 0,
                                          .sample_type = ring ? PERF_SAMPLE_RAW : 0};
-    return error < 0 ? error : perf_open(ret, &attributes, ring);
+    return tracefs_event(events, name, &attributes, ring, ret);
 }
 
 static int open_traces(struct watch *watch)
 {
     char format[4096];
-    const int events = open_tracefs();
+    const int events = tracefs_open();
 
     if (events < 0)
         return events;
-    int error = read_event(events, "skb/skb_copy_datagram_iovec/format", format, sizeof format);
+    int error = tracefs_read(events, "skb/skb_copy_datagram_iovec/format", format, sizeof format);
     const char *field = error < 0 ? NULL : strstr(format, "int len;");
     if (error == 0 && (!field || sscanf(field, "int len; offset:%u;", &watch->length_at) != 1))
         error = -ENOTSUP;
