@@ -35,7 +35,8 @@ struct bench {
 };
 
 /* What cannot be done: said at once, and once more in the report. */
-__attribute__((format(printf, 2, 3))) static void add_note(struct bench *bench, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void add_note(struct bench *bench, const char *format,
+                                                           ...)
 {
     va_list arguments;
 

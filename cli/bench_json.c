@@ -33,14 +33,15 @@ static json_t *runs_json(const struct cell *cell)
     for (unsigned i = 0; i < cell->runs; i++) {
         const struct sample *sample = &cell->sample[i];
         json_array_append_new(
-            list, json_pack("{si so so so sI sI sI sI sI sI so}", "round", (int)sample->round,
-                            "seconds", number(sample->seconds), "user", number(sample->user), "system",
-                            number(sample->system), "voluntary", (json_int_t)sample->voluntary,
-                            "involuntary", (json_int_t)sample->involuntary, "minor",
-                            (json_int_t)sample->minor, "major", (json_int_t)sample->major,
-                            "device_read", (json_int_t)sample->device_read, "device_written",
-                            (json_int_t)sample->device_written, "cached",
-                            sample->cached < 0 ? json_null() : json_integer(sample->cached)));
+            list,
+            json_pack("{si so so so sI sI sI sI sI sI so}", "round", (int)sample->round, "seconds",
+                      number(sample->seconds), "user", number(sample->user), "system",
+                      number(sample->system), "voluntary", (json_int_t)sample->voluntary,
+                      "involuntary", (json_int_t)sample->involuntary, "minor",
+                      (json_int_t)sample->minor, "major", (json_int_t)sample->major, "device_read",
+                      (json_int_t)sample->device_read, "device_written",
+                      (json_int_t)sample->device_written, "cached",
+                      sample->cached < 0 ? json_null() : json_integer(sample->cached)));
     }
     return list;
 }
@@ -48,9 +49,8 @@ static json_t *runs_json(const struct cell *cell)
 static json_t *cell_json(const struct cell *cell)
 {
     const double calls = measure_calls(cell);
-    json_t *object =
-        json_pack("{ss sb sI}", "method", cell->way->name, "control", cell->control, "bytes",
-                  (json_int_t)cell->bytes);
+    json_t *object = json_pack("{ss sb sI}", "method", cell->way->name, "control", cell->control,
+                               "bytes", (json_int_t)cell->bytes);
 
     if (cell->error < 0) {
         char text[160];
@@ -84,10 +84,10 @@ static json_t *ranks_json(const struct judgement *judgement)
     json_t *list = json_array();
 
     for (unsigned i = 0; i < judgement->count; i++)
-        json_array_append_new(
-            list, json_pack("{ss so ss}", "method", judgement->ranked[i]->way->name, "ratio",
-                            interval_json(judgement->ratio[i]), "difference",
-                            words[judgement->worse[i]]));
+        json_array_append_new(list,
+                              json_pack("{ss so ss}", "method", judgement->ranked[i]->way->name,
+                                        "ratio", interval_json(judgement->ratio[i]), "difference",
+                                        words[judgement->worse[i]]));
     return list;
 }
 
@@ -101,7 +101,8 @@ static json_t *judgement_json(const struct cell *cells, unsigned count, enum fig
                      judgement.disturbed);
 }
 
-static json_t *group_json(const struct bench_report *report, const struct cell *cells, unsigned count)
+static json_t *group_json(const struct bench_report *report, const struct cell *cells,
+                          unsigned count)
 {
     json_t *list = json_array();
     char *words = NULL;
@@ -114,11 +115,11 @@ static json_t *group_json(const struct bench_report *report, const struct cell *
         bench_words_group(report, cells->group, stream);
         fclose(stream);
     }
-    json_t *object = json_pack(
-        "{ss sI ss so so so so}", "path", cells->path->name, "chunk", (json_int_t)cells->chunk, "cache",
-        warmth_name(cells->warmth), "methods", list, "cpu", judgement_json(cells, count, FIGURE_CPU),
-        "throughput", judgement_json(cells, count, FIGURE_THROUGHPUT), "words",
-        json_name(words ? words : ""));
+    json_t *object = json_pack("{ss sI ss so so so so}", "path", cells->path->name, "chunk",
+                               (json_int_t)cells->chunk, "cache", warmth_name(cells->warmth),
+                               "methods", list, "cpu", judgement_json(cells, count, FIGURE_CPU),
+                               "throughput", judgement_json(cells, count, FIGURE_THROUGHPUT),
+                               "words", json_name(words ? words : ""));
     free(words);
     return object;
 }
@@ -133,8 +134,8 @@ static json_t *classic_json(const struct bench_report *report)
             list,
             json_pack("{ss s{so so so} s{so so so so so} ss}", "method", rows[i].way, "drawn",
                       "mode_switches", known(rows[i].modes), "copies", known(rows[i].copies), "dma",
-                      known(rows[i].dma), "seen", "mode_switches", known(rows[i].seen_modes), "copies",
-                      known(rows[i].seen_copies), "disk_dma_hot", known(rows[i].seen_dma),
+                      known(rows[i].dma), "seen", "mode_switches", known(rows[i].seen_modes),
+                      "copies", known(rows[i].seen_copies), "disk_dma_hot", known(rows[i].seen_dma),
                       "disk_dma_cold", known(rows[i].seen_dma_cold), "network_dma_derived",
                       number(rows[i].network), "differences", rows[i].why));
     return list;
@@ -144,12 +145,13 @@ static json_t *machine_json(const struct bench_report *report)
 {
     const struct machine *machine = report->machine;
 
-    return json_pack("{ss ss ss so si sI so so sb so si ss}", "kernel", machine->kernel.release, "build",
-                     machine->kernel.version, "machine", machine->kernel.machine, "cpu",
+    return json_pack("{ss ss ss so si sI so so sb ss so si ss}", "kernel", machine->kernel.release,
+                     "build", machine->kernel.version, "machine", machine->kernel.machine, "cpu",
                      json_name(machine->cpu), "cpus", (int)machine->cpus, "memory",
                      (json_int_t)machine->memory, "disk", json_name(machine->disk), "device",
-                     json_name(machine->device), "loop", machine->loop, "load", number(machine->load),
-                     "user", (int)machine->user, "at", machine->when);
+                     json_name(machine->device), "loop", machine->loop, "congestion",
+                     machine->congestion, "load", number(machine->load), "user", (int)machine->user,
+                     "at", machine->when);
 }
 
 static void add_line(const char *words, void *data)
@@ -173,8 +175,9 @@ void bench_json(const struct bench_report *report, FILE *out)
     json_print(json_pack("{si ss ss so ss? so so si si so so so}", "version", 1, "schema",
                          "sluice-bench", "extent", report->extent, "machine", machine_json(report),
                          "peer", report->peer, "seconds", number(report->seconds), "notes", notes,
-                         "rounds", (int)measuring->done, "groups_left_out", (int)measuring->left_out,
-                         "groups", groups, "classic", classic_json(report), "words", words),
+                         "rounds", (int)measuring->done, "groups_left_out",
+                         (int)measuring->left_out, "groups", groups, "classic",
+                         classic_json(report), "words", words),
                JSON_INDENT(1), out);
 }
 #else

@@ -15,7 +15,8 @@
 static const char help[] =
     "usage: sluice bench [OPTIONS]\n\n"
     "Measures what each way of moving bytes costs on this machine: CPU, throughput, system calls,\n"
-    "switches, copies, page faults, page cache. Every way takes its turn, in rounds; what cannot be\n"
+    "switches, copies, page faults, page cache. Every way takes its turn, in rounds; what cannot "
+    "be\n"
     "told apart is not.\n\n"
     "      --quick           in under a minute (the default)\n"
     "      --full            every path, size and state of the cache: half an hour\n"
@@ -174,7 +175,8 @@ static enum status parse_rounds(struct bench_options *options, const char *word)
     const unsigned long count = strtoul(word, &end, 10);
 
     if (*word < '0' || *word > '9' || *end || count < 1 || count > MOST_RUNS)
-        return usage_error("bench", "--rounds '%s': a number from 1 to %d is wanted", word, MOST_RUNS);
+        return usage_error("bench", "--rounds '%s': a number from 1 to %d is wanted", word,
+                           MOST_RUNS);
     options->rounds = (unsigned)count;
     return STATUS_DONE;
 }
@@ -200,7 +202,8 @@ static enum status parse_json(struct bench_options *options)
     return STATUS_DONE;
 }
 
-static enum status parse_one(struct bench_options *options, int option, const char *word, bool *ret_over)
+static enum status parse_one(struct bench_options *options, int option, const char *word,
+                             bool *ret_over)
 {
     switch (option) {
     case OPTION_QUICK:
@@ -267,7 +270,8 @@ static enum status check_page(const struct bench_options *options)
     return STATUS_DONE;
 }
 
-enum status bench_options_parse(struct bench_options *options, int argc, char **argv, bool *ret_over)
+enum status bench_options_parse(struct bench_options *options, int argc, char **argv,
+                                bool *ret_over)
 {
     enum status status = STATUS_DONE;
 

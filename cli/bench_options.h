@@ -24,6 +24,7 @@ struct bench_options {
 };
 
 /* Returns STATUS_DONE and *ret_over where there is nothing left to do. */
-enum status bench_options_parse(struct bench_options *options, int argc, char **argv, bool *ret_over);
+enum status bench_options_parse(struct bench_options *options, int argc, char **argv,
+                                bool *ret_over);
 
 #endif

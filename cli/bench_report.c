@@ -67,8 +67,8 @@ const char *bench_title(const struct bench_report *report, const struct cell *ce
 
 const char *bench_error(const struct cell *cell, char text[static 160])
 {
-    snprintf(text, 160, "%s%s%s", cell->reason, *cell->reason ? "" : "not here: ",
-             *cell->reason ? "" : strerror(-cell->error));
+    snprintf(text, 160, "%s%s%s", cell->reason,
+             *cell->reason ? "" : "not here: ", *cell->reason ? "" : strerror(-cell->error));
     return text;
 }
 
@@ -130,18 +130,22 @@ static void explain_modes(struct classic_row *row)
     char words[200];
 
     if (row->modes < 0 && row->seen_modes >= 0 && row->seen_modes < 3.8)
-        add_words(row, "a call into the pipe may be asked for more than one out of it moves: fewer than two "
-                       "calls for each buffer");
+        add_words(
+            row,
+            "a call into the pipe may be asked for more than one out of it moves: fewer than two "
+            "calls for each buffer");
     if (!differs(row->seen_modes, row->modes))
         return;
     if (strcmp(row->way, "mmap-write") == 0) {
-        add_words(row, "one mmap(2) serves a window of many writes, not one, and the file's size is "
-                       "asked for about each write, since what was truncated would go out as zeros");
+        add_words(row,
+                  "one mmap(2) serves a window of many writes, not one, and the file's size is "
+                  "asked for about each write, since what was truncated would go out as zeros");
         return;
     }
-    snprintf(words, sizeof words, "%.2f mode switches for a buffer, not %.0f: calls moved %s than they "
-             "were asked for", row->seen_modes, row->modes,
-             row->seen_modes > row->modes ? "less" : "more");
+    snprintf(words, sizeof words,
+             "%.2f mode switches for a buffer, not %.0f: calls moved %s than they "
+             "were asked for",
+             row->seen_modes, row->modes, row->seen_modes > row->modes ? "less" : "more");
     add_words(row, words);
 }
 
@@ -158,7 +162,8 @@ static void explain_row(struct classic_row *row, bool loopback)
     if (row->dma >= 0 && row->seen_dma >= 0 && row->seen_dma < 0.05)
         add_words(row, "no DMA from the disk while the page cache has the file");
     if (row->dma >= 0 && row->seen_dma_cold >= 0 && fabs(row->seen_dma_cold - 1) > 0.05) {
-        snprintf(words, sizeof words, "%.2f bytes read from the disk for each, not 1, when it is cold",
+        snprintf(words, sizeof words,
+                 "%.2f bytes read from the disk for each, not 1, when it is cold",
                  row->seen_dma_cold);
         add_words(row, words);
     }

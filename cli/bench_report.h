@@ -13,8 +13,8 @@ struct bench_report {
     const struct measuring *measuring;
     const struct machine *machine;
     const sluice_probe *probe;
-    const char *peer;    /* --to, NULL: TCP is by loopback */
-    const char *extent;  /* "quick" or "full" */
+    const char *peer;   /* --to, NULL: TCP is by loopback */
+    const char *extent; /* "quick" or "full" */
     double seconds;
     const char *const *notes; /* what could not be done, in words, ended by NULL */
 };
@@ -44,12 +44,12 @@ void bench_words(const struct bench_report *report, void (*line)(const char *wor
 /* The table that everybody draws, file to network card, and what was measured instead. */
 struct classic_row {
     const char *way;
-    double modes, copies, dma;          /* of the table; -1: it has no such row */
-    const struct cell *cell;            /* NULL: not measured */
-    double seen_modes, seen_copies;     /* mode switches per call's worth of bytes; -1: unknown */
-    double seen_dma, seen_dma_cold;     /* by the disk, hot and cold; -1: unknown */
-    double network;                     /* derived */
-    char why[512];                      /* the differences, in words */
+    double modes, copies, dma;      /* of the table; -1: it has no such row */
+    const struct cell *cell;        /* NULL: not measured */
+    double seen_modes, seen_copies; /* mode switches per call's worth of bytes; -1: unknown */
+    double seen_dma, seen_dma_cold; /* by the disk, hot and cold; -1: unknown */
+    double network;                 /* derived */
+    char why[512];                  /* the differences, in words */
 };
 enum { CLASSIC_ROWS = 4 };
 /* Returns the number of rows, 0 where file to TCP was not measured. */

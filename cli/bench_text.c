@@ -27,7 +27,8 @@ static void print_cell(const struct cell *cell, FILE *out)
     const struct interval cpu = bench_interval(cell, FIGURE_CPU);
     const struct interval rate = bench_interval(cell, FIGURE_THROUGHPUT);
     char name[40], cost[40], speed[40], calls[UNITS_BUFFER], modes[UNITS_BUFFER];
-    char voluntary[UNITS_BUFFER], involuntary[UNITS_BUFFER], faults[UNITS_BUFFER], device[16], left[16];
+    char voluntary[UNITS_BUFFER], involuntary[UNITS_BUFFER], faults[UNITS_BUFFER], device[16],
+        left[16];
     const double counted = measure_calls(cell);
 
     snprintf(name, sizeof name, "%s%s", cell->way->name, cell->control ? " again" : "");
@@ -39,7 +40,8 @@ static void print_cell(const struct cell *cell, FILE *out)
             count_words(bench_interval(cell, FIGURE_VOLUNTARY).middle, voluntary),
             count_words(bench_interval(cell, FIGURE_INVOLUNTARY).middle, involuntary),
             count_words(bench_interval(cell, FIGURE_MINOR).middle +
-                            bench_interval(cell, FIGURE_MAJOR).middle, faults),
+                            bench_interval(cell, FIGURE_MAJOR).middle,
+                        faults),
             cell->copies, cell->proven ? " " : "~", ratio_words(cell->device, device),
             ratio_words(bench_interval(cell, FIGURE_CACHED).middle, left));
 }
@@ -100,11 +102,13 @@ static void print_classic(const struct bench_report *report, FILE *out)
 
     if (count == 0)
         return;
-    fprintf(out, "\nThe table that everybody draws, from a file to a network card, for each buffer; and what "
+    fprintf(out, "\nThe table that everybody draws, from a file to a network card, for each "
+                 "buffer; and what "
                  "was seen\nhere, file -> tcp in calls of 64 KiB\n");
     fprintf(out, "  %-12s %15s %15s %15s %20s\n", "", "mode switches", "CPU copies", "DMA",
             "disk DMA, hot/cold");
-    fprintf(out, "  %-12s %15s %15s %15s %20s\n", "", "drawn  seen", "drawn  seen", "drawn  card", "seen");
+    fprintf(out, "  %-12s %15s %15s %15s %20s\n", "", "drawn  seen", "drawn  seen", "drawn  card",
+            "seen");
     for (unsigned i = 0; i < count; i++) {
         const struct classic_row *row = &rows[i];
         if (!row->cell)
@@ -137,10 +141,11 @@ static void print_head(const struct bench_report *report, FILE *out)
             machine->kernel.release, machine->kernel.machine, machine->cpus,
             machine->cpus == 1 ? "" : "s", *machine->cpu ? machine->cpu : "model unknown",
             units_format_bytes(machine->memory, memory), machine->user);
-    fprintf(out, "disk: %s%s%s%s; tcp: %s; %u rounds in %.0f s, load before %.2f\n", machine->disk,
-            *machine->device ? ", on " : "", machine->device, machine->loop ? " (a file itself)" : "",
-            report->peer ? report->peer : "loopback", report->measuring->done, report->seconds,
-            machine->load);
+    fprintf(out, "disk: %s%s%s%s; tcp: %s, %s; %u rounds in %.0f s, load before %.2f\n",
+            machine->disk, *machine->device ? ", on " : "", machine->device,
+            machine->loop ? " (a file itself)" : "", report->peer ? report->peer : "loopback",
+            report->peer ? machine->congestion : "cubic or reno", report->measuring->done,
+            report->seconds, machine->load);
     for (const char *const *note = report->notes; *note; note++)
         print_wrapped(*note, "note: ", out);
 }
@@ -157,10 +162,12 @@ void bench_text(const struct bench_report *report, FILE *out)
     print_classic(report, out);
     fputc('\n', out);
     bench_words(report, print_line, out);
-    print_wrapped("Medians, with 95 % intervals. CPU is the mover's, its neighbours' is not in it; calls, mode "
-                  "switches, switches by the scheduler (voluntary, involuntary) and page faults are per "
-                  "GiB; copy: by the CPU, for each byte (~: expected, not proven here); disk: bytes that the "
-                  "device moved for each; left: in the page cache. A difference is one only if the intervals "
-                  "are apart, and further than the same thing is from itself.",
-                  "", out);
+    print_wrapped(
+        "Medians, with 95 % intervals. CPU is the mover's, its neighbours' is not in it; calls, "
+        "mode "
+        "switches, switches by the scheduler (voluntary, involuntary) and page faults are per "
+        "GiB; copy: by the CPU, for each byte (~: expected, not proven here); disk: bytes that the "
+        "device moved for each; left: in the page cache. A difference is one only if the intervals "
+        "are apart, and further than the same thing is from itself.",
+        "", out);
 }

@@ -30,7 +30,10 @@ static unsigned say_names(const struct judgement *judgement, bool told, unsigned
     for (unsigned i = from; i < judgement->count; i++) {
         if ((judgement->worse[i] != DIFFERENCE_NONE) != told)
             continue;
-        fprintf(out, "%s%s", said == 0 ? "" : said + 1 == count ? " and " : ", ",
+        fprintf(out, "%s%s",
+                said == 0           ? ""
+                : said + 1 == count ? " and "
+                                    : ", ",
                 judgement->ranked[i]->way->name);
         if (ratios)
             fprintf(out, " %.2f times", judgement->ratio[i].middle);
@@ -54,8 +57,11 @@ static void say_judgement(const struct judgement *judgement, enum figure figure,
     const char *what = cpu ? "CPU" : "Throughput";
 
     if (judgement->disturbed) {
-        fprintf(out, "%s: nothing can be said, because %s, run twice, seemed to differ from itself (%.2f "
-                "times).", what, judgement->control->way->name, judgement->same.middle);
+        fprintf(
+            out,
+            "%s: nothing can be said, because %s, run twice, seemed to differ from itself (%.2f "
+            "times).",
+            what, judgement->control->way->name, judgement->same.middle);
         return;
     }
     if (judgement->ranked[0]->runs < STATISTICS_LEAST) {
@@ -175,19 +181,22 @@ static void words_of(const struct bench_report *report, enum figure figure,
     if (groups == 0) {
         fprintf(out, "%s: nothing can be said.", what);
     } else if (told == 0) {
-        fprintf(out, "%s: in none of %u comparisons was a difference seen; nothing wins here.", what,
-                groups);
+        fprintf(out, "%s: in none of %u comparisons was a difference seen; nothing wins here.",
+                what, groups);
     } else {
         qsort(winners, MOST_WAYS, sizeof *winners, by_credit);
-        fprintf(out, "%s: a difference was seen in %u of %u comparisons. Best, alone or with others of "
-                "which it could not be told:", what, told, groups);
+        fprintf(out,
+                "%s: a difference was seen in %u of %u comparisons. Best, alone or with others of "
+                "which it could not be told:",
+                what, told, groups);
         for (unsigned i = 0; i < MOST_WAYS && winners[i].way; i++)
             fprintf(out, "%s %s in %u (alone in %u)", i ? "," : "", winners[i].way->name,
                     winners[i].alone + winners[i].shared, winners[i].alone);
         fputc('.', out);
     }
     if (disturbed)
-        fprintf(out, " In %u more the control differed from itself, and nothing is said.", disturbed);
+        fprintf(out, " In %u more the control differed from itself, and nothing is said.",
+                disturbed);
     fclose(out);
     line(words, data);
     free(words);

@@ -8,12 +8,30 @@ _sluice_copy_options="--rate= --size= --offset= --length= --append --method= --r
 _sluice_explain_options="--offset= --length= --append --method= --require= --reflink=
     --sparse= --cache= --snapshot --chunk= --pipe-size=
     --json --help -h"
+_sluice_bench_options="--quick --full --time= --only= --method= --chunk= --rounds= --size= --disk= --json --html= --quiet
+    --help -q -h"
+_sluice_bench_paths="file-tcp file-pipe file-file tcp-file tcp-tcp pipe-file memory-tcp memory-pipe file-unix pipe-tcp
+    pipe-pipe tcp-pipe unix-file unix-unix memory-unix memory-file"
+_sluice_bench_methods="read-write write mmap-write sendfile splice copy-range reflink vmsplice msg-zerocopy send-zc direct
+    aio io_uring"
 _sluice_probe_options="--explain= --json --diff --through= --scratch-device= --cached --no-cache --quiet --help -q -h"
 _sluice_tee_options="--append --ignore-interrupts --output-error --from= --slow= --lag= --lag-pipes= --rate= --pipe-size=
     --linger= --require= --checksum= --progress --quiet --stats --json --help -a -i -L -q -h"
 _sluice_relay_options="--threads= --balance= --targets= --rate= --rate-all= --connect-timeout= --idle-timeout=
     --drain-timeout= --drain-delay= --max-connections= --backlog= --allow= --deny= --access= --accept-proxy --trust= --send-proxy=
     --metrics= --agent-check= --user= --sandbox= --log-format= --quiet --verbose --help -t -L -q -v -h"
+
+# The same for what sluice bench calls otherwise; `--size` and `--chunk` are as everywhere.
+_sluice_bench_argument() {
+    case $1 in
+    --only) echo "$_sluice_bench_paths" ;;
+    --method) echo "$_sluice_bench_methods" ;;
+    --disk | --html) echo "FILE" ;;
+    --time | --rounds) echo ;;
+    --json) return 1 ;;
+    *) _sluice_argument "$1" ;;
+    esac
+}
 
 # What an option's argument can be: words; "FILE"; or nothing that could be proposed. False: it has
 # none.
@@ -112,30 +130,32 @@ _sluice() {
 
     if [ ${#words[@]} -eq 1 ]; then
         compopt +o default +o bashdefault
-        _sluice_propose "$typed" "copy explain probe tee relay --help --version"
+        _sluice_propose "$typed" "copy explain probe tee relay bench --help --version"
         return
     fi
+    local argument_of=_sluice_argument
     case $command in
     copy) local options=$_sluice_copy_options ;;
     explain) local options=$_sluice_explain_options ;;
     probe) local options=$_sluice_probe_options ;;
     tee) local options=$_sluice_tee_options ;;
     relay) local options=$_sluice_relay_options ;;
+    bench) local options=$_sluice_bench_options argument_of=_sluice_bench_argument ;;
     *)
         compopt +o default +o bashdefault
         return
         ;;
     esac
-    if [[ $typed == --*=* ]] && argument=$(_sluice_argument "${typed%%=*}"); then
+    if [[ $typed == --*=* ]] && argument=$($argument_of "${typed%%=*}"); then
         _sluice_propose_argument "$argument" "${typed%%=*}=" "${typed#*=}"
     elif [[ $previous == -* && $previous != --atomic && $previous != --json &&
         $previous != --output-error ]] &&
-        argument=$(_sluice_argument "$previous"); then
+        argument=$($argument_of "$previous"); then
         _sluice_propose_argument "$argument" "" "$typed"
     elif [[ $typed == -* ]]; then
         compopt +o default +o bashdefault
         _sluice_propose "$typed" "$options"
-    elif [ "$command" != probe ]; then
+    elif [[ $command != probe && $command != bench ]]; then
         _sluice_propose_endpoint "$typed" "$command"
     fi
 }

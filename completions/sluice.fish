@@ -31,6 +31,7 @@ complete -c sluice -n __sluice_needs_command -a probe -d 'Measure which legs are
 complete -c sluice -n __sluice_needs_command -a tee -d 'Move one input to many sinks'
 complete -c sluice -n __sluice_needs_command -a relay -d 'Accept connections, and pass them on'
 complete -c sluice -n __sluice_needs_command -s V -l version -d 'Print the version and features'
+complete -c sluice -n __sluice_needs_command -a bench -d 'Measure what each method costs'
 complete -c sluice -s h -l help -d 'Print the options'
 
 complete $both -a '(__sluice_schemes)'
@@ -129,3 +130,19 @@ complete $relay -l sandbox -x -a 'auto always never' -d 'Give up what is not nee
 complete $relay -l log-format -x -a 'text json' -d 'Of the log'
 complete $relay -s q -l quiet -d 'Log errors only'
 complete $relay -s v -l verbose -d 'Log each connection'
+
+set -l bench -c sluice -n '__sluice_in bench'
+complete $bench -l quick -d 'In under a minute'
+complete $bench -l full -d 'Every path, size and state of the cache'
+complete $bench -l time -x -d 'Take so long'
+complete $bench -l only -x -d 'This path alone' \
+    -a 'file-tcp file-pipe file-file tcp-file tcp-tcp pipe-file memory-tcp memory-pipe file-unix pipe-tcp pipe-pipe tcp-pipe unix-file unix-unix memory-unix memory-file'
+complete $bench -l method -x -d 'This method alone' \
+    -a 'read-write write mmap-write sendfile splice copy-range reflink vmsplice msg-zerocopy send-zc direct aio io_uring'
+complete $bench -l chunk -x -d 'Calls of this size alone'
+complete $bench -l rounds -x -d 'At most so many rounds'
+complete $bench -l size -x -d 'Of the files, and of a run at most'
+complete $bench -l disk -x -a '(__fish_complete_directories)' -d 'Where the files are made'
+complete $bench -l json -d 'One JSON object'
+complete $bench -l html -r -F -d 'Also a page with charts'
+complete $bench -s q -l quiet -d 'No progress, no notices'

@@ -22,9 +22,9 @@ enum end {
 };
 
 enum warmth {
-    WARMTH_HOT,    /* the source file is in the page cache */
-    WARMTH_COLD,   /* nothing of it is */
-    WARMTH_ALONE,  /* nothing, and nothing is read ahead */
+    WARMTH_HOT,   /* the source file is in the page cache */
+    WARMTH_COLD,  /* nothing of it is */
+    WARMTH_ALONE, /* nothing, and nothing is read ahead */
     WARMTH_COUNT,
 };
 
@@ -37,19 +37,19 @@ struct job;
 
 struct way {
     const char *name;
-    enum sluice_method method;     /* by the library, or AUTO: */
-    int (*move)(struct job *job);  /* a mover of its own; 0 or a negative errno */
-    unsigned from, to;             /* enum end, or'ed: what it can serve */
-    bool direct;                   /* reads the source file past the page cache */
+    enum sluice_method method;    /* by the library, or AUTO: */
+    int (*move)(struct job *job); /* a mover of its own; 0 or a negative errno */
+    unsigned from, to;            /* enum end, or'ed: what it can serve */
+    bool direct;                  /* reads the source file past the page cache */
 };
 
 /* One run. Times are in seconds, sizes in bytes. */
 struct sample {
-    unsigned round;       /* in which all cells had their turn */
-    double seconds;       /* until the last byte had arrived */
-    double user, system;  /* CPU time of the mover and its threads, none of its neighbours' */
-    uint64_t voluntary, involuntary; /* switches by the scheduler */
-    uint64_t minor, major;           /* page faults: served at once, and by reading a disk */
+    unsigned round;      /* in which all cells had their turn */
+    double seconds;      /* until the last byte had arrived */
+    double user, system; /* CPU time of the mover and its threads, none of its neighbours' */
+    uint64_t voluntary, involuntary;      /* switches by the scheduler */
+    uint64_t minor, major;                /* page faults: served at once, and by reading a disk */
     uint64_t device_read, device_written; /* by the disk in that time, for whomever */
     int64_t cached; /* what is in the page cache of the ends and was not before; -1: unknown */
 };

@@ -12,7 +12,8 @@ static void rank(struct judgement *ret, const struct cell *cell, enum figure fig
     const double sign = figure == FIGURE_THROUGHPUT ? -1 : 1;
     unsigned at = ret->count++;
 
-    while (at > 0 && sign * median_of(cell, figure) < sign * median_of(ret->ranked[at - 1], figure)) {
+    while (at > 0 &&
+           sign * median_of(cell, figure) < sign * median_of(ret->ranked[at - 1], figure)) {
         ret->ranked[at] = ret->ranked[at - 1];
         at--;
     }

@@ -11,8 +11,9 @@ enum { MOST_WAYS = 16 };
 
 struct judgement {
     const struct cell *ranked[MOST_WAYS]; /* best first: by the median */
-    enum difference worse[MOST_WAYS];     /* than the first: MORE CPU, LESS throughput; NONE: not seen */
-    struct interval ratio[MOST_WAYS];     /* to the first */
+    enum difference
+        worse[MOST_WAYS]; /* than the first: MORE CPU, LESS throughput; NONE: not seen */
+    struct interval ratio[MOST_WAYS]; /* to the first */
     unsigned count;
     const struct cell *control; /* NULL: there is none */
     struct interval same;       /* the ratio of the same thing twice */

@@ -42,6 +42,17 @@ static void name_device(dev_t device, char *ret, size_t size)
     snprintf(ret, size, "%.63s", slash ? slash + 1 : target);
 }
 
+static void read_congestion(char *ret, size_t size)
+{
+    FILE *file = fopen("/proc/sys/net/ipv4/tcp_congestion_control", "re");
+
+    if (!file || !fgets(ret, (int)size, file))
+        snprintf(ret, size, "unknown");
+    ret[strcspn(ret, "\n")] = '\0';
+    if (file)
+        fclose(file);
+}
+
 void machine_describe(const struct stage *stage, struct machine *ret)
 {
     struct sysinfo info;
@@ -62,6 +73,7 @@ void machine_describe(const struct stage *stage, struct machine *ret)
         ret->load = loads[0];
     snprintf(ret->disk, sizeof ret->disk, "%s", stage->place.path ? stage->place.text : "none");
     name_device(stage->place.device, ret->device, sizeof ret->device);
+    read_congestion(ret->congestion, sizeof ret->congestion);
     gmtime_r(&now, &parts);
     strftime(ret->when, sizeof ret->when, "%Y-%m-%dT%H:%M:%SZ", &parts);
 }

@@ -138,8 +138,8 @@ static int pilot_all(struct plan *plan)
 
     for (unsigned first = 0, end; first < measuring->count; first = end) {
         const double rounds = STATISTICS_LEAST + 1; /* and one to count */
-        for (end = first; end < measuring->count &&
-                          measuring->cells[end].group == measuring->cells[first].group;
+        for (end = first;
+             end < measuring->count && measuring->cells[end].group == measuring->cells[first].group;
              end++) {
             const int error = pilot(plan, &measuring->cells[end]);
             if (error < 0)
@@ -221,7 +221,8 @@ static int rounds(struct plan *plan)
         order[i] = i;
     while (error == 0 && measuring->done < measuring->rounds && measuring->done < MOST_RUNS) {
         const double begun = now();
-        if (measuring->done >= STATISTICS_LEAST && begun - plan->begun + longest > measuring->budget)
+        if (measuring->done >= STATISTICS_LEAST &&
+            begun - plan->begun + longest > measuring->budget)
             break;
         shuffle(order, measuring->count, &state);
         error = round_once(plan, order, measuring->done);
@@ -266,24 +267,68 @@ struct own_leg {
 /* The hops of the ways that are not the library's. Reading past the page cache is a device's work, where
  * there is a device: no probe measures that leg alone. */
 static const struct own_leg own_legs[] = {
-    {.way = "write", .to = END_PIPE, .from_name = "memory", .to_name = "pipe", .call = "write",
-     .variant = "", .expected = 1},
-    {.way = "write", .to = END_TCP, .from_name = "memory", .to_name = "tcp", .call = "send",
-     .variant = "", .expected = 1},
-    {.way = "write", .to = END_UNIX, .from_name = "memory", .to_name = "unix", .call = "send",
-     .variant = "", .expected = 1},
-    {.way = "write", .to = END_FILE, .from_name = "memory", .to_name = DISK, .call = "write",
-     .variant = "", .expected = 1},
-    {.way = "vmsplice", .from_name = "memory", .to_name = "pipe", .call = "vmsplice", .variant = ""},
-    {.way = "vmsplice", .to = END_TCP, .from_name = "pipe", .to_name = "tcp", .call = "splice",
+    {.way = "write",
+     .to = END_PIPE,
+     .from_name = "memory",
+     .to_name = "pipe",
+     .call = "write",
+     .variant = "",
+     .expected = 1},
+    {.way = "write",
+     .to = END_TCP,
+     .from_name = "memory",
+     .to_name = "tcp",
+     .call = "send",
+     .variant = "",
+     .expected = 1},
+    {.way = "write",
+     .to = END_UNIX,
+     .from_name = "memory",
+     .to_name = "unix",
+     .call = "send",
+     .variant = "",
+     .expected = 1},
+    {.way = "write",
+     .to = END_FILE,
+     .from_name = "memory",
+     .to_name = DISK,
+     .call = "write",
+     .variant = "",
+     .expected = 1},
+    {.way = "vmsplice",
+     .from_name = "memory",
+     .to_name = "pipe",
+     .call = "vmsplice",
      .variant = ""},
-    {.way = "vmsplice", .to = END_UNIX, .from_name = "pipe", .to_name = "unix", .call = "splice",
+    {.way = "vmsplice",
+     .to = END_TCP,
+     .from_name = "pipe",
+     .to_name = "tcp",
+     .call = "splice",
      .variant = ""},
-    {.way = "vmsplice", .to = END_FILE, .from_name = "pipe", .to_name = DISK, .call = "splice",
-     .variant = "", .expected = 1},
-    {.way = "msg-zerocopy", .from_name = "memory", .to_name = "tcp", .call = "send",
+    {.way = "vmsplice",
+     .to = END_UNIX,
+     .from_name = "pipe",
+     .to_name = "unix",
+     .call = "splice",
+     .variant = ""},
+    {.way = "vmsplice",
+     .to = END_FILE,
+     .from_name = "pipe",
+     .to_name = DISK,
+     .call = "splice",
+     .variant = "",
+     .expected = 1},
+    {.way = "msg-zerocopy",
+     .from_name = "memory",
+     .to_name = "tcp",
+     .call = "send",
      .variant = "MSG_ZEROCOPY"},
-    {.way = "send-zc", .from_name = "memory", .to_name = "tcp", .call = "send", .variant = "SEND_ZC"},
+    {.way = "send-zc",
+     .from_name = "memory",
+     .to_name = "tcp",
+     .call = "send",
+     .variant = "SEND_ZC"},
 };
 
 static bool same_leg(const struct own_leg *leg, const struct sluice_probe_leg *measured,
@@ -313,8 +358,8 @@ void measure_copies(const struct stage *stage, struct cell *cell)
 {
     cell->copies = 0;
     cell->proven = true;
-    for (const struct own_leg *leg = own_legs;
-         leg < own_legs + sizeof own_legs / sizeof *own_legs; leg++)
+    for (const struct own_leg *leg = own_legs; leg < own_legs + sizeof own_legs / sizeof *own_legs;
+         leg++)
         if (strcmp(leg->way, cell->way->name) == 0 && (!leg->to || leg->to == cell->path->to))
             add_leg(stage, leg, cell);
     if (cell->way->direct) { /* the device, or a copy where there is none; and the write */

@@ -33,15 +33,15 @@ void measure_copies(const struct stage *stage, struct cell *cell);
 
 /* Figures of a sample, per GiB or per second. */
 enum figure {
-    FIGURE_CPU,        /* seconds per GiB */
+    FIGURE_CPU, /* seconds per GiB */
     FIGURE_USER,
     FIGURE_SYSTEM,
     FIGURE_THROUGHPUT, /* bytes per second */
     FIGURE_VOLUNTARY,  /* switches per GiB */
     FIGURE_INVOLUNTARY,
-    FIGURE_MINOR,      /* page faults per GiB */
+    FIGURE_MINOR, /* page faults per GiB */
     FIGURE_MAJOR,
-    FIGURE_CACHED,     /* bytes left in the page cache, per byte; -1: unknown */
+    FIGURE_CACHED, /* bytes left in the page cache, per byte; -1: unknown */
     FIGURE_COUNT,
 };
 double measure_figure(const struct cell *cell, unsigned run, enum figure figure);

@@ -31,6 +31,13 @@ struct run {
 
 /* ---- the processes ---- */
 
+/* The windows of a new connection are small, and both ends sleep and wake each other until they have
+ * grown: what is measured is a connection that is used. */
+static uint64_t warm_up_bytes(enum end end)
+{
+    return end == END_TCP ? UINT64_C(8) << 20 : 0;
+}
+
 /* A child that ends with its parent, and of a signal as any program. It waits at the gate. Returns its
  * pid, 0 in the child, or a negative errno. */
 static pid_t start(struct run *run)
@@ -69,6 +76,7 @@ static void be_feeder(struct run *run)
 {
     sys_close(run->in[0]);
     close_both(run->out);
+    neighbour_feed(run->in[1], warm_up_bytes(run->cell->path->from));
     pass_gate(run);
     neighbour_feed(run->in[1], run->cell->bytes);
     _exit(0); /* the mover tells whether it had all */
@@ -82,12 +90,26 @@ static void be_drainer(struct run *run)
     close_both(run->in);
     if (!remote)
         sys_close(run->out[1]);
-    pass_gate(run);
-    board->neighbour_error =
-        remote ? neighbour_hear(run->out[1], &board->received)
-               : neighbour_drain(run->out[0], run->cell->path->to, &board->received);
+    board->neighbour_error = remote ? neighbour_hear(run->out[1], &board->received)
+                                    : neighbour_drain(run->out[0], &board->received);
     board->arrived = sys_now();
+    board->received -= warm_up_bytes(run->cell->path->to);
     _exit(0);
+}
+
+static int warm_up(const struct run *run, const struct job *job)
+{
+    uint64_t left = warm_up_bytes(run->cell->path->from);
+    int error = neighbour_feed(job->out, warm_up_bytes(run->cell->path->to));
+
+    while (left > 0 && error == 0) {
+        const ssize_t got =
+            sys_recv(job->in, NULL, left < 1 << 20 ? (size_t)left : 1 << 20, MSG_TRUNC);
+        if (got <= 0 && got != -EINTR)
+            error = got < 0 ? (int)got : -ENODATA;
+        left -= got > 0 ? (uint64_t)got : 0;
+    }
+    return error;
 }
 
 /* A description of its own: another place to read at, and other advice. */
@@ -131,6 +153,7 @@ static void be_mover(struct run *run)
     signal(SIGPIPE, SIG_IGN);
     job.in = open_source(run);
     job.out = run->out[1] >= 0 ? run->out[1] : open_again(run->stage->sink, O_WRONLY);
+    const int warmed = job.in < 0 || job.out < 0 ? 0 : warm_up(run, &job);
     if (run->tracing)
         counts_be_traced();
     pass_gate(run);
@@ -139,8 +162,9 @@ static void be_mover(struct run *run)
         counts_begin(&counting);
     board->begun = sys_now();
     atomic_store(&board->moving, true);
-    board->error = job.in < 0    ? job.in
-                   : job.out < 0 ? job.out
+    board->error = job.in < 0             ? job.in
+                   : job.out < 0          ? job.out
+                   : warmed < 0           ? warmed
                    : run->cell->way->move ? run->cell->way->move(&job)
                                           : way_by_library(&job);
     atomic_store(&board->moving, false);
@@ -163,7 +187,7 @@ static int open_ends(struct run *run)
     int error = 0;
 
     if (path->from == END_TCP && stage->connect) {
-        run->in[0] = stage->connect(stage->connect_data, run->cell->bytes);
+        run->in[0] = stage->connect(stage->connect_data, run->cell->bytes + warm_up_bytes(END_TCP));
         error = run->in[0] < 0 ? run->in[0] : 0;
     } else if (path->from & (END_PIPE | END_TCP | END_UNIX)) {
         error = neighbour_pair(path->from, run->in);
@@ -323,8 +347,8 @@ int mover_run(struct stage *stage, struct cell *cell, enum mover_run how, struct
     if (error == 0 && cell->path->from == END_FILE)
         error = stage_warm(stage, cell->warmth, cell->bytes);
     if (error == 0)
-        error = sys_mmap(sizeof *run.board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0,
-                         &memory);
+        error = sys_mmap(sizeof *run.board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+                         0, &memory);
     if (error < 0)
         return error;
     run.board = memory;

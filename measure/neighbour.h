@@ -5,12 +5,12 @@
 
 #include "board.h"
 
-/* Writes so many bytes, in large pieces, as most producers do. 0 or a negative errno. */
+/* Writes so many bytes, 128 KiB at a time, as most producers do. 0 or a negative errno. */
 int neighbour_feed(int fd, uint64_t bytes);
 
-/* Takes all there is and drops it, as cheaply as can be. kind: END_PIPE, END_TCP or END_UNIX. Returns
- * 0 or a negative errno; *ret_taken also then. */
-int neighbour_drain(int fd, enum end kind, uint64_t *ret_taken);
+/* Reads all there is, 128 KiB at a time, as most consumers do. Returns 0 or a negative errno;
+ * *ret_taken also then. */
+int neighbour_drain(int fd, uint64_t *ret_taken);
 
 /* Waits for the word of a peer on the other machine: that it has taken so many bytes. */
 int neighbour_hear(int fd, uint64_t *ret_taken);

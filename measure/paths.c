@@ -12,13 +12,13 @@
 
 /* The most important first: where time runs short, the last are left out. */
 static const struct path paths[] = {
-    {"file-tcp", END_FILE, END_TCP},     {"file-pipe", END_FILE, END_PIPE},
-    {"file-file", END_FILE, END_FILE},   {"tcp-file", END_TCP, END_FILE},
-    {"tcp-tcp", END_TCP, END_TCP},       {"pipe-file", END_PIPE, END_FILE},
-    {"memory-tcp", END_MEMORY, END_TCP}, {"memory-pipe", END_MEMORY, END_PIPE},
-    {"file-unix", END_FILE, END_UNIX},   {"pipe-tcp", END_PIPE, END_TCP},
-    {"pipe-pipe", END_PIPE, END_PIPE},   {"tcp-pipe", END_TCP, END_PIPE},
-    {"unix-file", END_UNIX, END_FILE},   {"unix-unix", END_UNIX, END_UNIX},
+    {"file-tcp", END_FILE, END_TCP},       {"file-pipe", END_FILE, END_PIPE},
+    {"file-file", END_FILE, END_FILE},     {"tcp-file", END_TCP, END_FILE},
+    {"tcp-tcp", END_TCP, END_TCP},         {"pipe-file", END_PIPE, END_FILE},
+    {"memory-tcp", END_MEMORY, END_TCP},   {"memory-pipe", END_MEMORY, END_PIPE},
+    {"file-unix", END_FILE, END_UNIX},     {"pipe-tcp", END_PIPE, END_TCP},
+    {"pipe-pipe", END_PIPE, END_PIPE},     {"tcp-pipe", END_TCP, END_PIPE},
+    {"unix-file", END_UNIX, END_FILE},     {"unix-unix", END_UNIX, END_UNIX},
     {"memory-unix", END_MEMORY, END_UNIX}, {"memory-file", END_MEMORY, END_FILE},
 };
 enum { PATHS = sizeof paths / sizeof *paths, PATHS_QUICK = 9 };
@@ -91,11 +91,11 @@ struct setting {
 };
 
 static const struct setting settings[] = {
-    {64 * KIB, WARMTH_HOT, false, false},     {4 * KIB, WARMTH_HOT, true, false},
-    {1024 * KIB, WARMTH_HOT, true, false},    {64 * KIB, WARMTH_COLD, true, false},
-    {64 * KIB, WARMTH_ALONE, true, false},    {16 * KIB, WARMTH_HOT, true, false},
-    {256 * KIB, WARMTH_HOT, true, false},     {512, WARMTH_HOT, true, true},
-    {4096 * KIB, WARMTH_HOT, true, true},     {1024 * KIB, WARMTH_COLD, true, true},
+    {64 * KIB, WARMTH_HOT, false, false},   {4 * KIB, WARMTH_HOT, true, false},
+    {1024 * KIB, WARMTH_HOT, true, false},  {64 * KIB, WARMTH_COLD, true, false},
+    {64 * KIB, WARMTH_ALONE, true, false},  {16 * KIB, WARMTH_HOT, true, false},
+    {256 * KIB, WARMTH_HOT, true, false},   {512, WARMTH_HOT, true, true},
+    {4096 * KIB, WARMTH_HOT, true, true},   {1024 * KIB, WARMTH_COLD, true, true},
     {1024 * KIB, WARMTH_ALONE, true, true},
 };
 enum { SETTINGS = sizeof settings / sizeof *settings };

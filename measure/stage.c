@@ -58,7 +58,8 @@ static int open_memory(struct stage *stage)
     if (error == 0)
         error = fill(stage->memory, stage->size);
     if (error == 0)
-        error = sys_mmap(stage->size, PROT_READ, MAP_SHARED | MAP_POPULATE, stage->memory, 0, &pages);
+        error =
+            sys_mmap(stage->size, PROT_READ, MAP_SHARED | MAP_POPULATE, stage->memory, 0, &pages);
     if (error == 0)
         stage->mapped = pages;
     return error;

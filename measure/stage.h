@@ -18,8 +18,8 @@ struct stage {
     uint64_t cold_size; /* and the shorter one */
     uint64_t wanted;    /* that they were to have */
     const sluice_probe *probe; /* may be NULL */
-    bool cold;          /* the source can be kept out of the page cache */
-    char not_cold[128]; /* why it cannot */
+    bool cold;                 /* the source can be kept out of the page cache */
+    char not_cold[128];        /* why it cannot */
     /* Connects to the peer on the other machine, which then takes bytes, or gives so many; NULL: TCP is
      * by loopback. A descriptor or a negative errno. */
     int (*connect)(void *data, uint64_t give);

@@ -56,9 +56,8 @@ struct interval statistics_interval(const double *values, unsigned count, double
     count = take(values, count, sorted);
     if (count == 0)
         return (struct interval){0};
-    struct interval ret = {.low = sorted[0],
-                           .middle = quantile(sorted, count, 0.5),
-                           .high = sorted[count - 1]};
+    struct interval ret = {
+        .low = sorted[0], .middle = quantile(sorted, count, 0.5), .high = sorted[count - 1]};
     if (count < FEW) /* resampling them would promise too much */
         return ret;
     for (unsigned i = 0; i < RESAMPLES; i++) {

@@ -62,7 +62,8 @@ static int run_transfer(struct job *job, sluice_context *context, sluice_endpoin
                         sluice_endpoint *sink)
 {
     const struct sluice_options options = {.size = sizeof options,
-                                           .flags = SLUICE_LENGTH | SLUICE_NO_SIGPIPE | SLUICE_EXACT,
+                                           .flags =
+                                               SLUICE_LENGTH | SLUICE_NO_SIGPIPE | SLUICE_EXACT,
                                            .method = job->cell->way->method,
                                            .chunk = job->chunk,
                                            .length = job->bytes,

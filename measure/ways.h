@@ -8,8 +8,8 @@
 
 int way_by_library(struct job *job);
 
-int way_write(struct job *job);        /* write(2) or send(2) from memory */
-int way_vmsplice(struct job *job);     /* vmsplice(2), and splice(2) behind it where that is needed */
+int way_write(struct job *job);    /* write(2) or send(2) from memory */
+int way_vmsplice(struct job *job); /* vmsplice(2), and splice(2) behind it where that is needed */
 int way_msg_zerocopy(struct job *job); /* send(2) with MSG_ZEROCOPY, completions reaped */
 int way_send_zc(struct job *job);      /* IORING_OP_SEND_ZC, some at once */
 int way_direct(struct job *job);       /* O_DIRECT pread(2), one at a time, and write(2) */

@@ -16,7 +16,7 @@ options_of() {
 # shellcheck source=/dev/null
 . "$bash_file"
 
-for command in copy explain probe tee relay; do
+for command in copy explain probe tee relay bench; do
     options_of "$command" >"$T/$command"
     [ "$(wc -l <"$T/$command")" -ge 8 ] || fail "few options in the help of $command"
     variable=_sluice_${command}_options
@@ -33,7 +33,7 @@ for command in copy explain probe tee relay; do
     done <"$T/$command"
 done
 
-cut -d ' ' -f 1 "$T/copy" "$T/explain" "$T/probe" "$T/tee" "$T/relay" | sort -u >"$T/all"
+cut -d ' ' -f 1 "$T/copy" "$T/explain" "$T/probe" "$T/tee" "$T/relay" "$T/bench" | sort -u >"$T/all"
 {
     grep -oE -- '--[a-z-]+(=|\[|\})' "$zsh_file" | tr -d '[=}'
     grep '^complete' "$fish_file" | grep -oE -- ' -l [a-z-]+' | sed 's/ -l /--/'
@@ -56,7 +56,7 @@ proposes() {
 }
 
 cd "$T"
-proposes 'sluice ' 'copy explain probe tee relay --help --version'
+proposes 'sluice ' 'copy explain probe tee relay bench --help --version'
 proposes 'sluice ex' 'explain'
 proposes 'sluice probe --no' '--no-cache'
 proposes 'sluice tee --output-error=warn-' 'warn-nopipe'
@@ -72,6 +72,9 @@ proposes 'sluice copy tcp-listen:' ''
 proposes 'sluice copy pi' ''
 proposes 'sluice explain pi' 'pipe:'
 proposes 'sluice explain --sta' ''
+proposes 'sluice bench --only=file-' 'file-tcp file-pipe file-file file-unix'
+proposes 'sluice bench --method send' 'sendfile send-zc'
+proposes 'sluice bench f' ''
 
 random_file 1K in
 for method in $(_sluice_argument --method); do
@@ -81,4 +84,18 @@ done
 for what in $(_sluice_argument --require); do
     sluice explain --require "$what" in out >/dev/null 2>"$T/stderr" || [ $? -ne 2 ] ||
         fail "'$what' is proposed and not taken"
+done
+# sluice bench says itself which paths and methods it knows.
+sluice bench --help >"$T/bench-help"
+for what in paths methods; do
+    variable=_sluice_bench_$what
+    tr -s ' \n' '\n' <<<"${!variable}" >"$T/proposed"
+    sed -n "/^$what: /,/^[a-z]*: /p" "$T/bench-help" |
+        sed "s/^$what: //; /^methods: /d" | tr -s ' ' '\n' | grep -v '^$' >"$T/wanted"
+    diff "$T/wanted" "$T/proposed" >&2 || fail "bash does not propose the $what of sluice bench"
+    while read -r word; do
+        grep -qE -- "[' ]$word[' ]" "$zsh_file" || fail "zsh has no $word"
+        grep -qE -- "[' ]$word[' ]" "$fish_file" || fail "fish has no $word"
+        grep -q -- "$word" "$SOURCE_ROOT/man/sluice-bench.1.scd" || fail "the manual has no $word"
+    done <"$T/wanted"
 done

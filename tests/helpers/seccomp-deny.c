@@ -37,7 +37,7 @@ static const struct call {
     const char *name;
     long number;
 } calls[] = {
-    CALL(splice), CALL(tee), CALL(vmsplice), CALL(sendfile), CALL(copy_file_range),
+    CALL(splice), CALL(tee), CALL(vmsplice), CALL(sendfile), CALL(copy_file_range), CALL(perf_event_open),
     CALL(preadv2), CALL(pwritev2), CALL(recvmsg), CALL(sendmsg), CALL(shutdown),
     CALL(pipe2), CALL(fcntl), CALL(ioctl), CALL(mmap), CALL(madvise),
     CALL(fadvise64), CALL(fallocate), CALL(ftruncate), CALL(fsync), CALL(fdatasync),

@@ -9,6 +9,7 @@
  *
  *     ERRNO      the call fails with it and does nothing
  *     short=N    the call is asked for N bytes at most
+ *     delay=N    the call is made N microseconds later
  *     copy       splice, tee, vmsplice, sendfile, copy_file_range: the bytes are moved as asked,
  *                with the same result and the same end, but through a buffer of this library, so
  *                that no page reference survives
@@ -52,7 +53,7 @@
 
 /* ---- rules ----------------------------------------------------------------------------------- */
 
-enum action { PASS, FAIL, SHORT, LEND, COPY };
+enum action { PASS, DELAY, FAIL, SHORT, LEND, COPY };
 
 /* Every call that can be ruled, and the last of the actions that mean something for it. */
 /* clang-format off */
@@ -88,7 +89,7 @@ struct rule {
     enum call call;
     enum action action;
     int error;           /* FAIL */
-    size_t limit;        /* SHORT */
+    size_t limit;        /* SHORT, DELAY */
     unsigned long first; /* counted from 1 */
     unsigned long last;
 };
@@ -111,6 +112,8 @@ static const struct rule *rule_for(enum call call)
     for (size_t i = 0; i < rule_count; i++) {
         if (rules[i].call == call && rules[i].first <= count && count <= rules[i].last) {
             atomic_fetch_add(&applied_count[call], 1);
+            if (rules[i].action == DELAY)
+                usleep((useconds_t)rules[i].limit);
             return &rules[i];
         }
     }
@@ -173,6 +176,10 @@ static bool parse_rule(char *text, struct rule *ret)
     if (strcmp(action, "lend") == 0) {
         ret->action = LEND;
         return calls[ret->call].most == LEND;
+    }
+    if (strncmp(action, "delay=", 6) == 0) {
+        ret->action = DELAY;
+        return parse_number(action + 6, &ret->limit, &end) && *end == '\0' && ret->limit < 1000000;
     }
     if (strncmp(action, "short=", 6) == 0) {
         ret->action = SHORT;

@@ -46,12 +46,12 @@ struct trial {
 static void test_trials(void **unused)
 {
     static const struct trial trials[] = {
-        {5, 0.02, 1, DIFFERENCE_NONE, 0.97, 1},     {7, 0.05, 1, DIFFERENCE_NONE, 0.97, 1},
-        {9, 0.02, 1, DIFFERENCE_NONE, 0.97, 1},     {9, 0.10, 1, DIFFERENCE_NONE, 0.97, 1},
-        {15, 0.05, 1, DIFFERENCE_NONE, 0.97, 1},    {31, 0.05, 1, DIFFERENCE_NONE, 0.97, 1},
-        {9, 0.02, 1.3, DIFFERENCE_MORE, 0.6, 1},    {15, 0.03, 1.3, DIFFERENCE_MORE, 0.9, 1},
+        {5, 0.02, 1, DIFFERENCE_NONE, 0.97, 1},       {7, 0.05, 1, DIFFERENCE_NONE, 0.97, 1},
+        {9, 0.02, 1, DIFFERENCE_NONE, 0.97, 1},       {9, 0.10, 1, DIFFERENCE_NONE, 0.97, 1},
+        {15, 0.05, 1, DIFFERENCE_NONE, 0.97, 1},      {31, 0.05, 1, DIFFERENCE_NONE, 0.97, 1},
+        {9, 0.02, 1.3, DIFFERENCE_MORE, 0.6, 1},      {15, 0.03, 1.3, DIFFERENCE_MORE, 0.9, 1},
         {15, 0.03, 1 / 1.3, DIFFERENCE_LESS, 0.9, 1}, {31, 0.05, 1.2, DIFFERENCE_MORE, 0.9, 1},
-        {9, 0.02, 1.3, DIFFERENCE_LESS, 0, 0},      {9, 0.05, 1.01, DIFFERENCE_NONE, 0.97, 1},
+        {9, 0.02, 1.3, DIFFERENCE_LESS, 0, 0},        {9, 0.05, 1.01, DIFFERENCE_NONE, 0.97, 1},
         {4, 0.01, 2, DIFFERENCE_NONE, 1, 1}, /* too few to say anything */
     };
     (void)unused;
