@@ -12,9 +12,11 @@
 #include <unistd.h>
 
 #include "bench_options.h"
+#include "bench_peer.h"
 #include "bench_report.h"
 #include "commands.h"
 #include "config.h"
+#include "measure/peer.h"
 #include "message.h"
 #include "signals.h"
 #include "units.h"
@@ -24,6 +26,7 @@ enum { MOST_NOTES = 16, NOTE = 256 };
 struct bench {
     struct bench_options options;
     struct stage stage;
+    struct address to;
     struct measuring measuring;
     struct machine machine;
     struct bench_report report;
@@ -87,6 +90,31 @@ static void probe(struct bench *bench)
                  error < 0 ? strerror(-error) : "contradicts itself");
     sluice_probe_free(bench->probe);
     bench->probe = NULL;
+}
+
+/* --to: one connection shows whether anybody is there. */
+static enum status find_peer(struct bench *bench)
+{
+    const char *const to = bench->options.to;
+    char why[256];
+
+    if (!to)
+        return STATUS_DONE;
+    if (bench_peer_address(to, false, &bench->to, why, sizeof why) < 0)
+        return usage_error("bench", "--to '%s': %s", to, why);
+    const int fd = bench_peer_connect(&bench->to, 1);
+    if (fd < 0) {
+        message("cannot connect to '%s': %s; is 'sluice bench --peer' there?", to,
+                address_failure(fd));
+        return STATUS_FAILED;
+    }
+    bench->stage.card = peer_behind_card(fd);
+    close(fd);
+    bench->stage.connect = bench_peer_connect;
+    bench->stage.connect_data = &bench->to;
+    if (!bench->stage.card)
+        add_note(bench, "'%s' is not behind a network card: no DMA of one is derived", to);
+    return STATUS_DONE;
 }
 
 static enum status open_stage(struct bench *bench)
@@ -217,7 +245,9 @@ static enum status run(struct bench *bench)
     const double begun = now();
 
     signals_install();
-    enum status status = open_stage(bench);
+    enum status status = find_peer(bench);
+    if (status == STATUS_DONE)
+        status = open_stage(bench);
     if (status == STATUS_DONE)
         probe(bench);
     if (status == STATUS_DONE) {
@@ -236,6 +266,7 @@ static enum status run(struct bench *bench)
     if (status == STATUS_DONE)
         status = show(bench);
     stage_close(&bench->stage);
+    address_free(&bench->to);
     sluice_probe_free(bench->probe);
     free(bench->measuring.cells);
     return status;
@@ -250,9 +281,10 @@ int command_bench(int argc, char **argv)
         message("not enough memory");
         return STATUS_FAILED;
     }
+    bench->stage = (struct stage){.source = -1, .cold_source = -1, .sink = -1, .memory = -1};
     enum status status = bench_options_parse(&bench->options, argc, argv, &over);
     if (!over && status == STATUS_DONE)
-        status = run(bench);
+        status = bench->options.peer ? bench_peer_serve(bench->options.peer) : run(bench);
     free(bench);
     return (int)status;
 }

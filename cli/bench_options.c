@@ -27,6 +27,8 @@ static const char help[] =
     "      --rounds=N        at most so many rounds\n"
     "      --size=SIZE       of the files, and of a run at most\n"
     "      --disk=DIR        where the files are made (the current directory)\n"
+    "      --to=HOST:PORT    TCP leads to another machine, where there is:\n"
+    "      --peer=[HOST:]PORT  take and give bytes for such a one, until interrupted\n"
     "      --json            one JSON object\n"
     "      --html=FILE       also a page with charts, which needs nothing else\n"
     "  -q, --quiet           no progress, no notices\n"
@@ -43,6 +45,8 @@ enum {
     OPTION_ROUNDS,
     OPTION_SIZE,
     OPTION_DISK,
+    OPTION_TO,
+    OPTION_PEER,
     OPTION_JSON,
     OPTION_HTML,
 };
@@ -57,6 +61,8 @@ static const struct option long_options[] = {
     {"rounds", required_argument, NULL, OPTION_ROUNDS},
     {"size", required_argument, NULL, OPTION_SIZE},
     {"disk", required_argument, NULL, OPTION_DISK},
+    {"to", required_argument, NULL, OPTION_TO},
+    {"peer", required_argument, NULL, OPTION_PEER},
     {"json", no_argument, NULL, OPTION_JSON},
     {"html", required_argument, NULL, OPTION_HTML},
     {"quiet", no_argument, NULL, 'q'},
@@ -224,6 +230,12 @@ static enum status parse_one(struct bench_options *options, int option, const ch
         return parse_size(options, optarg);
     case OPTION_DISK:
         return parse_disk(options, optarg);
+    case OPTION_TO:
+        options->to = optarg;
+        return STATUS_DONE;
+    case OPTION_PEER:
+        options->peer = optarg;
+        return STATUS_DONE;
     case OPTION_JSON:
         return parse_json(options);
     case OPTION_HTML:

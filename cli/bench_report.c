@@ -167,8 +167,9 @@ static void explain_row(struct classic_row *row, bool loopback)
                  row->seen_dma_cold);
         add_words(row, words);
     }
-    if (row->dma >= 0 && loopback)
-        add_words(row, "no DMA to a network card: loopback has none");
+    if (row->dma >= 0 && row->network == 0)
+        add_words(row, loopback ? "no DMA to a network card: loopback has none"
+                                : "no DMA to a network card: there is none on the way");
 }
 
 unsigned bench_classic(const struct bench_report *report,

@@ -189,9 +189,12 @@ static void words_of(const struct bench_report *report, enum figure figure,
                 "%s: a difference was seen in %u of %u comparisons. Best, alone or with others of "
                 "which it could not be told:",
                 what, told, groups);
-        for (unsigned i = 0; i < MOST_WAYS && winners[i].way; i++)
-            fprintf(out, "%s %s in %u (alone in %u)", i ? "," : "", winners[i].way->name,
-                    winners[i].alone + winners[i].shared, winners[i].alone);
+        for (unsigned i = 0; i < MOST_WAYS && winners[i].way; i++) {
+            fprintf(out, "%s %s in %u", i ? "," : "", winners[i].way->name,
+                    winners[i].alone + winners[i].shared);
+            if (winners[i].alone)
+                fprintf(out, " (alone in %u)", winners[i].alone);
+        }
         fputc('.', out);
     }
     if (disturbed)

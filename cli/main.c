@@ -59,6 +59,11 @@ static void print_version(void)
 #else
         "-seccomp",
 #endif
+#ifdef HAVE_CHARTS
+        "+charts",
+#else
+        "-charts",
+#endif
 #ifdef HAVE_LIBURING
         "+io_uring",
 #else

@@ -8,7 +8,8 @@ _sluice_copy_options="--rate= --size= --offset= --length= --append --method= --r
 _sluice_explain_options="--offset= --length= --append --method= --require= --reflink=
     --sparse= --cache= --snapshot --chunk= --pipe-size=
     --json --help -h"
-_sluice_bench_options="--quick --full --time= --only= --method= --chunk= --rounds= --size= --disk= --json --html= --quiet
+_sluice_bench_options="--quick --full --time= --only= --method= --chunk= --rounds= --size= --disk= --to= --peer= --json --html=
+    --quiet
     --help -q -h"
 _sluice_bench_paths="file-tcp file-pipe file-file tcp-file tcp-tcp pipe-file memory-tcp memory-pipe file-unix pipe-tcp
     pipe-pipe tcp-pipe unix-file unix-unix memory-unix memory-file"
@@ -27,7 +28,7 @@ _sluice_bench_argument() {
     --only) echo "$_sluice_bench_paths" ;;
     --method) echo "$_sluice_bench_methods" ;;
     --disk | --html) echo "FILE" ;;
-    --time | --rounds) echo ;;
+    --time | --rounds | --to | --peer) echo ;;
     --json) return 1 ;;
     *) _sluice_argument "$1" ;;
     esac

@@ -367,8 +367,7 @@ void measure_copies(const struct stage *stage, struct cell *cell)
         cell->copies = device ? 1 : 2;
         cell->proven = false;
     }
-    cell->network =
-        stage->connect ? ((cell->path->from == END_TCP) + (cell->path->to == END_TCP)) : 0;
+    cell->network = stage->card ? ((cell->path->from == END_TCP) + (cell->path->to == END_TCP)) : 0;
 }
 
 /* ---- figures ---- */

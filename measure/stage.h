@@ -24,6 +24,7 @@ struct stage {
      * by loopback. A descriptor or a negative errno. */
     int (*connect)(void *data, uint64_t give);
     void *connect_data;
+    bool card;             /* and by a network card */
     bool (*stopped)(void); /* somebody wants it to end */
 };
 
