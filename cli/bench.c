@@ -28,6 +28,7 @@ struct bench {
     struct stage stage;
     struct address to;
     struct measuring measuring;
+    struct broker broker;
     struct machine machine;
     struct bench_report report;
     unsigned groups;
@@ -202,6 +203,40 @@ static enum status measure(struct bench *bench)
     return STATUS_DONE;
 }
 
+static void on_broker_progress(void *data, const struct broker_row *row, double part)
+{
+    const struct bench *bench = data;
+
+    if (!bench->options.progress)
+        return;
+    fprintf(stderr, "\r\x1b[K%3.0f %%  broker: %s, %s", part < 1 ? 100 * part : 99, row->way->name,
+            row->way->condition);
+    fflush(stderr);
+}
+
+static enum status measure_broker(struct bench *bench)
+{
+    const bool full = bench->options.extent == EXTENT_FULL;
+
+    bench->broker = (struct broker){.stage = &bench->stage,
+                                    .budget = full ? 150 : bench->options.budget,
+                                    .rounds = bench->options.rounds,
+                                    .progress = on_broker_progress,
+                                    .progress_data = bench};
+    const int error = broker_run(&bench->broker);
+    if (bench->options.progress)
+        fprintf(stderr, "\r\x1b[K");
+    if (stopped()) {
+        message("stopped by SIG%s: nothing is shown", sigabbrev_np(signals_caught()));
+        return (enum status)(128 + signals_caught());
+    }
+    if (error < 0) {
+        message("nothing of a broker could be measured: %s", strerror(-error));
+        return STATUS_FAILED;
+    }
+    return STATUS_DONE;
+}
+
 /* ---- showing ---- */
 
 static enum status write_page(const struct bench *bench)
@@ -252,12 +287,17 @@ static enum status run(struct bench *bench)
         probe(bench);
     if (status == STATUS_DONE) {
         bench->options.budget -= now() - begun;
-        status = measure(bench);
+        if (!bench->options.only_broker)
+            status = measure(bench);
+        if (status == STATUS_DONE && bench->options.broker)
+            status = measure_broker(bench);
     }
     bench->report = (struct bench_report){
         .measuring = &bench->measuring,
         .machine = &bench->machine,
         .probe = bench->probe,
+        .broker = bench->options.broker ? &bench->broker : NULL,
+        .rounds = bench->measuring.done ? bench->measuring.done : bench->broker.done,
         .peer = bench->options.to,
         .extent = bench->options.extent == EXTENT_FULL ? "full" : "quick",
         .seconds = now() - begun,
@@ -269,6 +309,7 @@ static enum status run(struct bench *bench)
     address_free(&bench->to);
     sluice_probe_free(bench->probe);
     free(bench->measuring.cells);
+    broker_free(&bench->broker);
     return status;
 }
 

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench_broker.h"
 #include "bench_embedded.h"
-#include "bench_report.h"
 #include "measure/paths.h"
 #include "report.h"
 #include "units.h"
@@ -83,7 +83,7 @@ static void put_machine(const struct bench_report *report, FILE *out)
              report->peer ? machine->congestion : "cubic or reno");
     put_fact("TCP", text, out);
     snprintf(text, sizeof text, "%s, as user %u; %u rounds in %.0f s, load before %.2f",
-             machine->when, machine->user, report->measuring->done, report->seconds, machine->load);
+             machine->when, machine->user, report->rounds, report->seconds, machine->load);
     put_fact("measured", text, out);
     fputs("</dl>\n", out);
 }
@@ -361,6 +361,90 @@ static void put_classic(const struct bench_report *report, FILE *out)
     fputs("</tbody></table></div></section>\n", out);
 }
 
+/* ---- the broker ---- */
+
+static void put_broker_row(const struct broker_row *row, FILE *out)
+{
+    static const struct {
+        enum broker_figure figure;
+        double unit;
+    } columns[] = {{BROKER_CPU, 1e6}, {BROKER_RATE, 1}, {BROKER_P50, 1e6}, {BROKER_P99, 1e6}};
+    char text[64];
+
+    if (row->error < 0 || row->runs == 0) {
+        element("th", "scope=\"row\"", row->way->name, out);
+        element("td", "colspan=\"4\" class=\"left\"",
+                *row->reason ? row->reason : strerror(-row->error), out);
+        return;
+    }
+    snprintf(text, sizeof text, "%s%s", row->way->name, row->control ? " again" : "");
+    element("th", "scope=\"row\"", text, out);
+    for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {
+        const struct interval interval = bench_broker_interval(row, columns[i].figure);
+        snprintf(text, sizeof text, "%.4g [%.4g %.4g]", interval.middle * columns[i].unit,
+                 interval.low * columns[i].unit, interval.high * columns[i].unit);
+        element("td", "", text, out);
+    }
+}
+
+static void put_broker_group(const struct broker *broker, unsigned group, FILE *out)
+{
+    unsigned count;
+    const struct broker_row *rows = bench_broker_group(broker, group, &count);
+    const bool behind = rows->way->part == BROKER_BEHIND;
+    char title[BENCH_TITLE], *words = NULL;
+    size_t length;
+
+    element("h3", "", bench_broker_title(rows, title), out);
+    FILE *stream = open_memstream(&words, &length);
+    if (stream) {
+        bench_broker_words(broker, group, stream);
+        fclose(stream);
+        element("p", "", words, out);
+    }
+    free(words);
+    fprintf(out,
+            "<div class=\"charts two\"><figure data-figure=\"cost\" data-table=\"b%u\" "
+            "data-unit=\"µs\"><figcaption>%s: less is better</figcaption></figure>"
+            "<figure data-figure=\"late\" data-table=\"b%u\" data-unit=\"µs\"><figcaption>99 %% "
+            "within: less is better</figcaption></figure></div>\n",
+            group, behind ? "Median time" : "CPU per message", group);
+    fprintf(out, "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"");
+    escape(title, out);
+    fprintf(out, "\"><table id=\"b%u\"><caption>", group);
+    escape(title, out);
+    fputs("</caption><thead><tr><th scope=\"col\" class=\"left\">method</th><th scope=\"col\">CPU "
+          "µs/message</th><th scope=\"col\">messages/s</th><th scope=\"col\">p50 µs</th><th "
+          "scope=\"col\">p99 µs</th></tr></thead><tbody>\n",
+          out);
+    for (unsigned i = 0; i < count; i++) {
+        const struct interval cost =
+            bench_broker_interval(&rows[i], behind ? BROKER_P50 : BROKER_CPU);
+        const struct interval late = bench_broker_interval(&rows[i], BROKER_P99);
+        fprintf(out, "<tr%s", rows[i].control ? " class=\"control\"" : "");
+        if (rows[i].error == 0 && rows[i].runs > 0)
+            fprintf(out, " data-cost=\"%.4g %.4g %.4g\" data-late=\"%.4g %.4g %.4g\"",
+                    cost.low * 1e6, cost.middle * 1e6, cost.high * 1e6, late.low * 1e6,
+                    late.middle * 1e6, late.high * 1e6);
+        fputc('>', out);
+        put_broker_row(&rows[i], out);
+        fputs("</tr>\n", out);
+    }
+    fputs("</tbody></table></div>\n", out);
+}
+
+static void put_broker(const struct broker *broker, FILE *out)
+{
+    unsigned count;
+
+    if (!broker)
+        return;
+    fputs("<section id=\"broker\"><h2>A broker: mmap, sendfile or splice</h2>\n", out);
+    for (unsigned group = 0; bench_broker_group(broker, group, &count); group++)
+        put_broker_group(broker, group, out);
+    fputs("</section>\n", out);
+}
+
 /* ---- the probe ---- */
 
 enum { MOST_ENDS = 24 };
@@ -456,6 +540,8 @@ static void put_links(const struct bench_report *report, FILE *out)
             escape(bench_title(report, cells, title), out);
             fputs("</a></li>", out);
         }
+    if (report->broker)
+        fputs("<li><a href=\"#broker\">A broker</a></li>", out);
     if (report->probe)
         fputs("<li><a href=\"#probe\">What copies</a></li>", out);
     fputs("</ul></nav>\n", out);
@@ -494,6 +580,7 @@ void bench_html(const struct bench_report *report, FILE *out)
         if (cells->error != -ETIME)
             put_group(report, group, cells, count, out);
     put_classic(report, out);
+    put_broker(report->broker, out);
     put_matrix(report, out);
     fprintf(out, "</main>\n<footer>Made by <code>sluice bench</code> %s%s</footer>\n",
             sluice_version(),

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "bench_report.h"
+#include "bench_broker.h"
 #include "json.h"
 #include "report.h"
 
@@ -172,12 +172,12 @@ void bench_json(const struct bench_report *report, FILE *out)
     bench_words(report, add_line, words);
     for (const char *const *note = report->notes; *note; note++)
         json_array_append_new(notes, json_name(*note));
-    json_print(json_pack("{si ss ss so ss? so so si si so so so}", "version", 1, "schema",
+    json_print(json_pack("{si ss ss so ss? so so si si so so so so}", "version", 1, "schema",
                          "sluice-bench", "extent", report->extent, "machine", machine_json(report),
                          "peer", report->peer, "seconds", number(report->seconds), "notes", notes,
-                         "rounds", (int)measuring->done, "groups_left_out",
-                         (int)measuring->left_out, "groups", groups, "classic",
-                         classic_json(report), "words", words),
+                         "rounds", (int)report->rounds, "groups_left_out", (int)measuring->left_out,
+                         "groups", groups, "classic", classic_json(report), "broker",
+                         bench_broker_json(report->broker), "words", words),
                JSON_INDENT(1), out);
 }
 #else

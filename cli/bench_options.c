@@ -21,7 +21,9 @@ static const char help[] =
     "      --quick           in under a minute (the default)\n"
     "      --full            every path, size and state of the cache: half an hour\n"
     "      --time=SECONDS    take so long\n"
-    "      --only=PATH       measure this path alone, as file-tcp; again for more\n"
+    "      --only=PATH       measure this path alone, as file-tcp; again for more. 'broker': a log "
+    "of\n"
+    "                        messages, appended to and served\n"
     "      --method=NAME     measure this method alone; again for more\n"
     "      --chunk=SIZE      calls of this size alone; again for more\n"
     "      --rounds=N        at most so many rounds\n"
@@ -79,7 +81,7 @@ static void print_help(FILE *out)
             column = (unsigned)fprintf(out, "\n       ") - 1;
         column += (unsigned)fprintf(out, "%s ", path_at(i)->name);
     }
-    fprintf(out, "\nmethods: ");
+    fprintf(out, "broker \nmethods: ");
     column = 9;
     for (unsigned i = 0; way_at(i); i++) {
         if (column + strlen(way_at(i)->name) > 90)
@@ -116,12 +118,16 @@ static enum status add_name(const char *names[BENCH_MOST + 1], const char *name)
 
 static enum status parse_path(struct bench_options *options, const char *word)
 {
-    const char *names[32] = {0};
+    const char *names[32] = {"broker"};
 
+    if (strcmp(word, "broker") == 0) {
+        options->broker = true;
+        return STATUS_DONE;
+    }
     if (path_named(word))
         return add_name(options->paths, word);
-    for (unsigned i = 0; path_at(i) && i < 31; i++)
-        names[i] = path_at(i)->name;
+    for (unsigned i = 0; path_at(i) && i < 30; i++)
+        names[i + 1] = path_at(i)->name;
     const char *near = nearest_name(word, names);
     return near ? usage_error("bench", "--only: no path '%s'; did you mean '%s'?", word, near)
                 : usage_error("bench", "--only: no path '%s'", word);
@@ -259,6 +265,9 @@ static enum status parse_one(struct bench_options *options, int option, const ch
 static void complete(struct bench_options *options)
 {
     const bool full = options->extent == EXTENT_FULL;
+
+    options->only_broker = options->broker && !*options->paths;
+    options->broker |= full && !*options->paths && !options->to;
 
     if (options->budget == 0)
         options->budget = full ? 1800 : 52;

@@ -17,6 +17,8 @@ struct bench_options {
     const char *peer; /* to be the other machine, listening there; NULL: to measure */
     const char *html; /* a file to write the page to, or NULL */
     bool json, progress;
+    bool broker; /* --only broker, or all of it */
+    bool only_broker;
     double budget; /* seconds */
     double aim;    /* seconds a run */
     uint64_t size; /* bytes of the source */

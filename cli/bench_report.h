@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 
+#include "measure/broker.h"
 #include "measure/judgement.h"
 #include "measure/machine.h"
 #include "measure/measure.h"
@@ -13,8 +14,10 @@ struct bench_report {
     const struct measuring *measuring;
     const struct machine *machine;
     const sluice_probe *probe;
-    const char *peer;   /* --to, NULL: TCP is by loopback */
-    const char *extent; /* "quick" or "full" */
+    const struct broker *broker; /* NULL: it was not asked for */
+    const char *peer;            /* --to, NULL: TCP is by loopback */
+    const char *extent;          /* "quick" or "full" */
+    unsigned rounds;
     double seconds;
     const char *const *notes; /* what could not be done, in words, ended by NULL */
 };
@@ -30,6 +33,9 @@ const char *bench_chunk(uint32_t chunk, char text[static 16]);
 const char *bench_error(const struct cell *cell, char text[static 160]);
 /* The median of a figure and its interval. */
 struct interval bench_interval(const struct cell *cell, enum figure figure);
+
+/* Words in lines of a hundred characters. */
+void bench_print_wrapped(const char *text, const char *indent, FILE *out);
 
 void bench_text(const struct bench_report *report, FILE *out);
 void bench_json(const struct bench_report *report, FILE *out);

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench_report.h"
+#include "bench_broker.h"
 #include "units.h"
 
 #define GIB 1073741824.0
@@ -46,7 +46,7 @@ static void print_cell(const struct cell *cell, FILE *out)
             ratio_words(bench_interval(cell, FIGURE_CACHED).middle, left));
 }
 
-static void print_wrapped(const char *text, const char *indent, FILE *out)
+void bench_print_wrapped(const char *text, const char *indent, FILE *out)
 {
     enum { WIDTH = 100 };
     size_t at = 0;
@@ -82,7 +82,7 @@ static void print_group(const struct bench_report *report, const struct cell *ce
         return;
     bench_words_group(report, cells->group, stream);
     fclose(stream);
-    print_wrapped(words, "  ", out);
+    bench_print_wrapped(words, "  ", out);
     free(words);
 }
 
@@ -122,14 +122,14 @@ static void print_classic(const struct bench_report *report, FILE *out)
         if (rows[i].cell && *rows[i].why) {
             char *line = NULL;
             if (asprintf(&line, "%s: %s.", rows[i].way, rows[i].why) >= 0)
-                print_wrapped(line, "  ", out);
+                bench_print_wrapped(line, "  ", out);
             free(line);
         }
 }
 
 static void print_line(const char *words, void *data)
 {
-    print_wrapped(words, "", data);
+    bench_print_wrapped(words, "", data);
 }
 
 static void print_head(const struct bench_report *report, FILE *out)
@@ -144,10 +144,10 @@ static void print_head(const struct bench_report *report, FILE *out)
     fprintf(out, "disk: %s%s%s%s; tcp: %s, %s; %u rounds in %.0f s, load before %.2f\n",
             machine->disk, *machine->device ? ", on " : "", machine->device,
             machine->loop ? " (a file itself)" : "", report->peer ? report->peer : "loopback",
-            report->peer ? machine->congestion : "cubic or reno", report->measuring->done,
-            report->seconds, machine->load);
+            report->peer ? machine->congestion : "cubic or reno", report->rounds, report->seconds,
+            machine->load);
     for (const char *const *note = report->notes; *note; note++)
-        print_wrapped(*note, "note: ", out);
+        bench_print_wrapped(*note, "note: ", out);
 }
 
 void bench_text(const struct bench_report *report, FILE *out)
@@ -160,9 +160,10 @@ void bench_text(const struct bench_report *report, FILE *out)
         if (cells->error != -ETIME)
             print_group(report, cells, count, out);
     print_classic(report, out);
+    bench_broker_text(report->broker, out);
     fputc('\n', out);
     bench_words(report, print_line, out);
-    print_wrapped(
+    bench_print_wrapped(
         "Medians, with 95 % intervals. CPU is the mover's, its neighbours' is not in it; calls, "
         "mode "
         "switches, switches by the scheduler (voluntary, involuntary) and page faults are per "

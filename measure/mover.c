@@ -8,11 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "counts.h"
 #include "lib/endpoint.h"
 #include "lib/sys.h"
@@ -38,22 +38,14 @@ static uint64_t warm_up_bytes(enum end end)
     return end == END_TCP ? UINT64_C(8) << 20 : 0;
 }
 
-/* A child that ends with its parent, and of a signal as any program. It waits at the gate. Returns its
- * pid, 0 in the child, or a negative errno. */
+/* A child that waits at the gate. */
 static pid_t start(struct run *run)
 {
-    const pid_t parent = getpid(), child = fork();
+    const pid_t child = child_fork();
 
-    if (child != 0)
-        return child < 0 ? -errno : child;
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent)
-        _exit(0);
-    signal(SIGINT, SIG_DFL);
-    signal(SIGTERM, SIG_DFL);
-    signal(SIGHUP, SIG_DFL);
-    sys_close(run->gate[1]);
-    return 0;
+    if (child == 0)
+        sys_close(run->gate[1]);
+    return child;
 }
 
 static void pass_gate(const struct run *run)
@@ -222,23 +214,9 @@ static void end_one(pid_t child)
         kill(child, SIGKILL);
 }
 
-/* 0 when the child has ended, in which case its resources are in `ret`. */
-static int await(struct run *run, pid_t child, struct rusage *ret)
+static int await(const struct run *run, pid_t child, struct rusage *ret)
 {
-    int status;
-
-    if (child <= 0)
-        return child;
-    while (wait4(child, &status, 0, ret) < 0) {
-        if (errno != EINTR)
-            return errno == ECHILD ? 0 : -errno; /* the tracer has seen it already */
-        if (run->stage->stopped()) {
-            end_one(run->mover);
-            end_one(run->feeder);
-            end_one(run->drainer);
-        }
-    }
-    return WIFSIGNALED(status) ? -EINTR : 0;
+    return child_await(child, run->stage->stopped, ret);
 }
 
 static double seconds_between(struct timeval before, struct timeval after)

@@ -5,14 +5,13 @@
 #include <ifaddrs.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "lib/sys.h"
 #include "neighbour.h"
 #include "ways.h"
@@ -65,22 +64,18 @@ static void serve(int fd)
 static int accept_one(int listener, unsigned *children)
 {
     const int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-    const pid_t parent = getpid();
 
     if (fd < 0)
         return errno == EINTR || errno == ECONNABORTED || errno == EAGAIN ? 0 : -errno;
-    const pid_t child = fork();
+    const pid_t child = child_fork();
     if (child == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (getppid() == parent) {
-            close(listener);
-            serve(fd);
-        }
+        close(listener);
+        serve(fd);
         _exit(0);
     }
     close(fd);
     *children += child > 0;
-    return child < 0 ? -errno : 0;
+    return child < 0 ? child : 0;
 }
 
 int peer_serve(int listener, bool (*stopped)(void))
