@@ -444,7 +444,9 @@ static ssize_t take_by_pipe(struct sluice_fanout *fanout, uint64_t most)
     if (value < 0)
         return settle_source(fanout, CALL_SPLICE_IN, (int)value);
     fanout->in_calls++;
-    if (value == 0 && (in->endpoint->medium & MEDIA_SEEKABLE))
+    /* It says so too on procfs, and before TCP's urgent data. */
+    if (value == 0 &&
+        ((in->endpoint->medium & MEDIA_SEEKABLE) || in->endpoint->kind == SLUICE_KIND_STREAM))
         fanout->confirms_end = true;
     else if (value == 0)
         fanout->ended = true;
