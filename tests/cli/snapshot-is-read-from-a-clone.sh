@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# --snapshot of a cold file, where the file system shares extents: by reference, from a clone that has
-# no name and is gone afterwards; where none can be made, by a copy, with the reason.
+# --snapshot of a cold file: past the page cache where a device is behind it; by reference, where the file
+# system shares extents, from a clone that has no name and is gone afterwards; where none can be made,
+# by a copy, with the reason.
 # timeout: 90
 . "${SOURCE_ROOT:?}/tests/helpers/scenario.sh"
 
@@ -52,7 +53,8 @@ for name, directory in file_systems().items():
         got, ledger = run(path, *words)
         same_bytes(got, data[begin:end], what)
         equal(cloned(ledger), shares, f"{what}: {ledger['legs']}")
-        equal(ledger["copies_per_byte"], 0 if shares else 2, what)
+        # What is no whole block at the edges goes through memory.
+        within(ledger["copies_per_byte"], 0, 0 if shares else 0.01, what)
         equal(ledger["fallbacks"], [], what)
     equal(leftovers(directory, "source"), [], f"{name}: names")
     # What is in the page cache is copied from there.
