@@ -94,15 +94,57 @@ void direct_write_done(struct direct *direct, struct slot *slot);
 /* Nothing is in flight, and the method is left: what was written without a gap is delivered. */
 void direct_count_written(struct sluice_transfer *transfer);
 
+/* ---- into a file: direct_write.c ---- */
+
+static inline bool direct_outside_blocks(const struct direct *direct, int64_t at)
+{
+    return at % (int64_t)direct->align != 0;
+}
+
+/* Nothing more of the slot will be written by requests. */
+static inline void direct_finish(struct slot *slot, int error)
+{
+    slot->phase = SLOT_WRITTEN;
+    slot->error = error;
+}
+
+/* Whether bytes may go through user memory. */
+bool direct_may_copy(const struct sluice_transfer *transfer);
+
+/* Two pipes for a slot. 0 or a negative errno. */
+int direct_get_pipes(struct sluice_transfer *transfer, struct slot *slot);
+
+/* All that the slot's pipe holds is read into memory. 0 or a negative errno: then it holds the rest. */
+int direct_bounce(struct sluice_transfer *transfer, struct slot *slot);
+
+/* The slot is complete: its whole blocks are on their way, what is none is for its turn. */
+void direct_write_slot(struct sluice_transfer *transfer, struct slot *slot);
+
+/* The kernel refused a pipe's pieces, and moved none of them: they go through memory. */
+void direct_retry_in_memory(struct sluice_transfer *transfer);
+
+/* The oldest slot's next bytes, if they can be delivered, or its error. */
+bool direct_deliver(struct sluice_transfer *transfer, struct move *ret);
+
+/* ---- and where it comes from: direct_take.c ---- */
+
+static inline bool direct_from_file(const struct direct *direct)
+{
+    return direct->source >= 0;
+}
+
+/* Takes what can be taken now, `want` bytes at most. False if that is nothing. */
+bool direct_take(struct sluice_transfer *transfer, size_t want, struct move *ret);
+
+/* A slot that is not full is written when nothing more comes, or nothing more for now and the disk
+ * has nothing to do. Returns whether there was one. */
+bool direct_flush(struct sluice_transfer *transfer, size_t want);
+
 /* How far the source may be read ahead from its offset: to the end of the file, of the data, or of
  * what is wanted. */
 int64_t direct_limit(struct sluice_transfer *transfer);
 
 /* Waits for what is in flight, keeps what is parked, and lets go of all else. */
 void direct_leave(struct sluice_transfer *transfer);
-
-/* One read of a slot's length from `at` on, by whole blocks; where it is no whole block, or its
- * place in the sink's blocks is another, bytes are moved in memory. */
-void direct_read_ahead(struct sluice_transfer *transfer);
 
 #endif
