@@ -216,7 +216,8 @@ static bool ready_soon(struct sluice_transfer *transfer, struct pollfd *fds, nfd
 {
     enum { MOMENT = 20000 };
     const struct timespec at_once = {0};
-    if (count == 0 || !transfer->may_wait)
+    /* A device is no process that the CPU could be given to. */
+    if (count == 0 || !transfer->may_wait || transfer->out.event >= 0)
         return false;
     const uint64_t until = sys_now() + MOMENT;
     do {
