@@ -39,4 +39,15 @@ for _ in range(6):  # a busy machine may look away
         break
 check(seen[0] >= 3, f"at most {seen[0]} reads were in flight")
 check(seen[1] >= 1, "no write was ever in flight")
+
+# On a disk it is proven that no byte is copied from file to file, to the last, odd one; or refused.
+file_with(random_bytes(MIB + 777), source)
+result = copy("--require=zero-copy", "--json", "--reflink=never", source, f"{directory}/proven")
+if result.status == 0:
+    ledger = result.ledger()
+    equal(ledger["copies_per_byte"], 0, "copies per byte")
+    equal({leg["known"] for leg in ledger["legs"]}, {"proven"}, "how the legs are known")
+    same_bytes(content(f"{directory}/proven"), content(source), "zero-copy")
+else:
+    result.refused(3, r"zero-copy demands")
 PY
