@@ -216,8 +216,7 @@ static bool ready_soon(struct sluice_transfer *transfer, struct pollfd *fds, nfd
 {
     enum { MOMENT = 20000 };
     const struct timespec at_once = {0};
-    /* A device is no process that the CPU could be given to. */
-    if (count == 0 || !transfer->may_wait || transfer->out.event >= 0)
+    if (count == 0 || !transfer->may_wait)
         return false;
     const uint64_t until = sys_now() + MOMENT;
     do {
