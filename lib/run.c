@@ -309,6 +309,13 @@ ssize_t sluice_transfer_salvage(sluice_transfer *transfer, void *buf, size_t len
         buffer->start += done;
         transfer->taken -= done;
     }
+    if (done < length && transfer->direct) {
+        const ssize_t value = direct_take_parked(transfer, into + done, length - done);
+        if (value < 0)
+            return done ? (ssize_t)done : value;
+        done += (size_t)value;
+        transfer->taken -= (size_t)value;
+    }
     while (done < length && transfer->pipe && transfer->pipe->parked > 0) {
         const ssize_t value = sys_read(transfer->pipe->read_end, into + done, length - done);
         if (value == -EINTR)
@@ -331,6 +338,7 @@ uint64_t sluice_transfer_discard(sluice_transfer *transfer)
     const uint64_t parked = transfer_parked(transfer); /* the rest went back to the source */
     if (transfer->pipe)
         pipe_put(&transfer->context->pool, transfer->pipe); /* closes it, unless it is empty */
+    direct_free(transfer);
     free(transfer->buffer.bytes);
     footprint_free(&transfer->footprint);
     snapshot_free(&transfer->snapshot);

@@ -198,9 +198,8 @@ int transfer_fall_back(struct sluice_transfer *transfer, enum call call, int err
     leave_method(transfer);
     record.at = transfer->delivered;
     untake_parked(transfer);
-    if (transfer_parked(transfer) > 0 && !transfer_in_memory(transfer) &&
-        !transfer_in_pipe(transfer))
-        return transfer_stop(transfer, SLUICE_SIDE_SETUP, "allocate", -ENOMEM, NULL);
+    if (transfer->direct) /* what is parked cannot be had, as it seems: not to go on beyond it */
+        return transfer_stop(transfer, SLUICE_SIDE_PIPE, "read", error ? error : -EIO, NULL);
     transfer->current++;
     transfer->method = transfer_method(transfer);
     record.to = transfer->method->id;

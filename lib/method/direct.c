@@ -221,51 +221,77 @@ static void quiesce(struct direct *direct)
         direct_collect(direct, true);
 }
 
-/* Whole, or nothing of it: private pipes give what they hold. */
-static int read_pipe(const struct pipe *pipe, char *into, size_t skip, size_t length)
+/* The next bytes of a slot that the sink did not get. What was read out of its pipe is in memory, and
+ * comes before what the pipe still holds. */
+static ssize_t take_from_slot(struct slot *slot, char *into, size_t most)
 {
     char dropped[4096];
+    const size_t in_memory = slot->in_memory ? slot->length : slot->moved;
+    size_t length = slot->length - slot->given;
 
-    while (skip + length > 0) {
-        const size_t want = skip == 0 ? length : skip < sizeof dropped ? skip : sizeof dropped;
-        const ssize_t value = sys_read(pipe->read_end, skip ? dropped : into, want);
+    if (length > most)
+        length = most;
+    if (slot->given < in_memory) {
+        if (length > in_memory - slot->given)
+            length = in_memory - slot->given;
+        memcpy(into, slot->memory + slot->given, length);
+        slot->given += length;
+        return (ssize_t)length;
+    }
+    for (;;) {
+        const size_t behind =
+            slot->given - slot->moved; /* delivered, and in the pipe all the same */
+        const size_t want = behind > sizeof dropped ? sizeof dropped : behind;
+        const ssize_t value =
+            sys_read(slot->pipe->read_end, behind ? dropped : into, behind ? want : length);
         if (value == -EINTR)
             continue;
         if (value <= 0)
-            return value < 0 ? (int)value : -EIO;
-        if (skip) {
-            skip -= (size_t)value;
-        } else {
-            into += value;
-            length -= (size_t)value;
-        }
+            return value < 0 ? value : -EIO;
+        slot->moved += (size_t)value;
+        if (behind)
+            continue;
+        slot->given += (size_t)value;
+        return value;
     }
-    return 0;
 }
 
-/* What a source that cannot be read again gave, and the sink did not get, in order. */
-static void keep_parked(struct sluice_transfer *transfer)
+ssize_t direct_take_parked(struct sluice_transfer *transfer, char *into, size_t length)
 {
     struct direct *direct = transfer->direct;
+    size_t done = 0;
+
+    while (done < length && direct->head < direct->tail) {
+        struct slot *slot = direct_slot(direct, direct->head);
+        if (slot->given == slot->length) {
+            direct->head++;
+            continue;
+        }
+        const ssize_t value = take_from_slot(slot, into + done, length - done);
+        if (value < 0)
+            return done ? (ssize_t)done : value;
+        done += (size_t)value;
+    }
+    return (ssize_t)done;
+}
+
+/* What a source that cannot be read again gave, and the sink did not get, goes to the transfer's
+ * buffer. False if something stays here. */
+static bool keep_parked(struct sluice_transfer *transfer)
+{
     struct buffer *buffer = &transfer->buffer;
     const size_t parked = (size_t)transfer_parked(transfer);
-    size_t at = 0;
     void *bytes;
 
-    if (parked == 0 || (transfer->in.endpoint->medium & MEDIA_SEEKABLE) ||
-        posix_memalign(&bytes, 4096, parked) != 0)
-        return;
-    for (uint64_t number = direct->head; number < direct->tail; number++) {
-        const struct slot *slot = direct_slot(direct, number);
-        const size_t length = slot->length - slot->given;
-        if (slot->in_memory)
-            memcpy((char *)bytes + at, slot->memory + slot->given, length);
-        else if (read_pipe(slot->pipe, (char *)bytes + at, slot->given, length) < 0)
-            break;
-        at += length;
-    }
+    if (parked == 0 || (transfer->in.endpoint->medium & MEDIA_SEEKABLE))
+        return true;
+    if (posix_memalign(&bytes, 4096, parked) != 0)
+        return false;
+    const ssize_t value = direct_take_parked(transfer, bytes, parked);
     free(buffer->bytes);
-    *buffer = (struct buffer){.bytes = bytes, .capacity = parked, .end = at};
+    *buffer = (struct buffer){.bytes = bytes, .capacity = parked};
+    buffer->end = value > 0 ? (size_t)value : 0;
+    return value == (ssize_t)parked;
 }
 
 /* What was written beyond the last delivered byte is taken back, where the sink has grown by it. */
@@ -299,29 +325,39 @@ static void free_slots(struct sluice_transfer *transfer)
     free(direct->arena);
 }
 
+void direct_free(struct sluice_transfer *transfer)
+{
+    if (!transfer->direct)
+        return;
+    free_slots(transfer);
+    free(transfer->direct);
+    transfer->direct = NULL;
+}
+
 void direct_leave(struct sluice_transfer *transfer)
 {
     struct direct *direct = transfer->direct;
+    bool kept = true;
 
-    if (!direct)
+    if (!direct || direct->stopped)
         return;
     transfer->in.event = transfer->out.event = -1;
     if (direct->flight) {
         quiesce(direct);
         if (direct->sink >= 0)
             direct_count_written(transfer);
-        keep_parked(transfer);
         cut_sink(transfer);
+        kept = keep_parked(transfer);
         transfer->ledger.depth = direct->flight->most;
         sys_flight_close(direct->flight);
     }
-    free_slots(transfer);
     if (direct->own_source)
         sys_close(direct->source);
     if (direct->own_sink)
         sys_close(direct->sink);
     if (direct->own_edge)
         sys_close(direct->edge);
-    free(direct);
-    transfer->direct = NULL;
+    direct->stopped = !kept;
+    if (kept)
+        direct_free(transfer);
 }

@@ -41,7 +41,9 @@ struct slot {
     size_t body;     /* of these, to be written by requests */
     size_t done;     /* of these, written */
     size_t given;    /* of these, taken (direct_give.c) or delivered (direct_store.c) */
+    size_t moved;    /* of its pipe, read out again: they are in memory */
     int error;
+    bool pipe_failed; /* the error is of reading the pipe */
 };
 
 struct direct {
@@ -57,6 +59,7 @@ struct direct {
     unsigned
         unaligned; /* slots yet to be filled through memory, since the source's pieces are odd */
     unsigned penalty;
+    bool stopped;       /* left, with parked bytes that could not be kept elsewhere */
     char *arena;        /* the slots' memory, and one block beyond */
     int64_t ahead;      /* where the next read begins, or the next slot is written */
     uint64_t sink_size; /* as it was */

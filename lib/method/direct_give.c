@@ -43,11 +43,10 @@ static void read_edge(struct direct *direct, struct slot *slot)
     const size_t before = (size_t)(slot->at - block);
     ssize_t value = direct_memory(direct, slot);
 
-    while (value >= 0 || value == -EINTR) {
-        value = sys_pread(direct->source, slot->memory, direct->align, block);
-        if (value != -EINTR)
-            break;
-    }
+    if (value >= 0)
+        do
+            value = sys_pread(direct->source, slot->memory, direct->align, block);
+        while (value == -EINTR || value == -EAGAIN);
     slot->request.value = value > (ssize_t)before ? value - (ssize_t)before : value < 0 ? value : 0;
     if (slot->request.value > (ssize_t)slot->asked)
         slot->request.value = (ssize_t)slot->asked;

@@ -162,8 +162,9 @@ static int open_slot(struct sluice_transfer *transfer, struct slot *slot)
     slot->in_memory = !(in_pipe && direct->in_pipes);
     slot->phase = SLOT_FILLED;
     slot->at = direct->ahead;
-    slot->length = slot->done = slot->given = slot->body = 0;
+    slot->length = slot->done = slot->given = slot->body = slot->moved = 0;
     slot->error = 0;
+    slot->pipe_failed = false;
     slot->padded = false;
     slot->capacity = odd ? direct->align - odd : direct->size;
     if (!slot->in_memory && slot->capacity > slot->pipe->capacity)

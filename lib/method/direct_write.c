@@ -101,15 +101,17 @@ int direct_bounce(struct sluice_transfer *transfer, struct slot *slot)
     int error = direct_memory(direct, slot);
 
     let_pipe_go(transfer, &slot->shadow);
-    for (size_t at = 0; error >= 0 && at < slot->length;) {
-        const ssize_t value = sys_read(slot->pipe->read_end, slot->memory + at, slot->length - at);
+    while (error >= 0 && slot->moved < slot->length) {
+        const ssize_t value =
+            sys_read(slot->pipe->read_end, slot->memory + slot->moved, slot->length - slot->moved);
         if (value == -EINTR)
             continue;
         if (value <= 0) {
             error = value < 0 ? (int)value : -EIO;
+            slot->pipe_failed = true;
             break;
         }
-        at += (size_t)value;
+        slot->moved += (size_t)value;
         struct sluice_row *row = transfer_row(transfer, CALL_DIRECT_BOUNCE);
         row->bytes += (uint64_t)value;
         row->calls++;
@@ -135,7 +137,7 @@ void direct_retry_in_memory(struct sluice_transfer *transfer)
     for (uint64_t number = direct->head; number < direct->taken; number++) {
         struct slot *slot = direct_slot(direct, number);
         if (slot->phase != SLOT_WRITTEN || slot->error != -EINVAL || slot->in_memory ||
-            !slot->pipe || !direct_may_copy(transfer))
+            slot->pipe_failed || !slot->pipe || !direct_may_copy(transfer))
             continue;
         slot->error = direct_bounce(transfer, slot);
         if (slot->error >= 0)
@@ -227,8 +229,10 @@ static struct move write_edge(struct sluice_transfer *transfer, struct slot *slo
         move.value = -EINVAL;
         return move;
     }
-    if (!slot->in_memory && (move.value = direct_bounce(transfer, slot)) < 0)
+    if (!slot->in_memory && (move.value = direct_bounce(transfer, slot)) < 0) {
+        move.call = slot->pipe_failed ? CALL_DIRECT_BOUNCE : CALL_BUFFER;
         return move;
+    }
     const int fd = edge_descriptor(transfer);
     move.value =
         fd < 0 ? fd : sys_pwrite(fd, slot->memory + slot->given, length, transfer->out.offset);
@@ -261,6 +265,8 @@ bool direct_deliver(struct sluice_transfer *transfer, struct move *ret)
         }
         ret->value = (ssize_t)(ready < transfer->allowance ? ready : transfer->allowance);
     } else if (slot->phase == SLOT_WRITTEN && slot->error < 0) {
+        if (slot->pipe_failed)
+            ret->call = CALL_DIRECT_BOUNCE;
         ret->value = slot->error;
         return true;
     } else if (slot->phase == SLOT_READY || slot->phase == SLOT_WRITTEN) {

@@ -57,6 +57,11 @@ struct move splice_drain(struct sluice_transfer *transfer);
 /* Memory as parking place (read_write.c), used by every method whose own way out has failed. */
 struct move memory_drain(struct sluice_transfer *transfer);
 struct move memory_read_back(struct sluice_transfer *transfer);
+/* direct (direct.c): parked bytes that it keeps after it was left, in order: how many, or a negative
+ * errno; and letting go of it. */
+ssize_t direct_take_parked(struct sluice_transfer *transfer, char *into, size_t length);
+void direct_free(struct sluice_transfer *transfer);
+
 /* Source to memory, by the call that suits it; a stream's bytes. */
 ssize_t memory_read(struct sluice_transfer *transfer, void *into, size_t length);
 /* Memory to sink, by the call that suits it; no longer than surely fits where it could wait. */

@@ -80,6 +80,7 @@ enum role { NOBODY = 0, SOURCE, SINK, PRIVATE_PIPE, OTHER_OF_OURS };
 #define MOST_MAPPINGS    16
 
 static enum role roles[MOST_DESCRIPTORS];
+static int ends_given[2];
 static bool sink_breaks;   /* a pipe or socket: EPIPE comes with a signal */
 static bool sink_messages; /* what is sent cannot be cut */
 static struct mapping {
@@ -124,6 +125,8 @@ void inject_begin(int source, int sink)
     memset(&seen, 0, sizeof seen);
     memset(roles, 0, sizeof roles);
     memset(mappings, 0, sizeof mappings);
+    ends_given[0] = source;
+    ends_given[1] = sink;
     roles[source] = SOURCE;
     roles[sink] = SINK;
     seen.descriptors = 2;
@@ -479,8 +482,13 @@ ssize_t __wrap_sys_read(int fd, void *buffer, size_t length)
 ssize_t __wrap_sys_pread(int fd, void *buffer, size_t length, int64_t offset)
 {
     const enum point point = read_point(fd, length);
+    const size_t whole = length;
     int64_t value;
-    if (!struck(point, &length, &value))
+    const bool fails = struck(point, &length, &value);
+    /* A descriptor of the library's own, with O_DIRECT: by whole blocks, or the cut is a mistake. */
+    if (length < whole && fd != ends_given[0] && (fcntl(fd, F_GETFL) & O_DIRECT))
+        length = whole;
+    if (!fails)
         value = __real_sys_pread(fd, buffer, length, offset);
     return done(point, value);
 }

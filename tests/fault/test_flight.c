@@ -219,6 +219,48 @@ static void a_fallback_goes_on_at_the_byte(void **state)
         }
 }
 
+/* ---- a private pipe that cannot be read ---- */
+
+/* What is in it is parked, and can be salvaged when it can be read again. */
+static void run_unreadable(const void *data)
+{
+    const struct job *job = data;
+    struct outcome outcome;
+
+    for (unsigned from = 1; from <= 3; from++) {
+        if (!case_begin("%s: EIO at read %u of the private pipe and on", job_words(job), from))
+            continue;
+        case_counts_for(job->method);
+        inject(&(struct fault){POINT_READ_BACK, from, ALWAYS, EIO, 0});
+        job_run(job, &outcome);
+        if (seen.fired == 0)
+            continue;
+        if (outcome.result != -EIO || outcome.error.side != SLUICE_SIDE_PIPE)
+            case_fail("it returned %d, side %s", outcome.result,
+                      sluice_side_name(outcome.error.side));
+        if (outcome.ledger.parked == 0)
+            case_fail("nothing is parked");
+    }
+}
+
+static void an_unreadable_pipe_keeps_what_it_holds(void **state)
+{
+    unsigned failed = 0;
+
+    (void)state;
+    if (!must_have_direct())
+        skip();
+    for (int steps = 0; steps < 2; steps++) {
+        struct job job = pairs_job(END_PIPE, END_DISK, SLUICE_METHOD_DIRECT, steps);
+        job.length += 777;
+        failed += cases_run(run_unreadable, &job);
+        job.pipe_size = 8192;
+        failed += cases_run(run_unreadable, &job);
+    }
+    cases_print("a pipe that cannot be read");
+    assert_int_equal(failed, 0);
+}
+
 /* ---- at random ---- */
 
 static void run_random(const void *data)
@@ -262,6 +304,7 @@ int main(void)
         cmocka_unit_test(every_errno_of_threads),
         cmocka_unit_test(without_any_engine_another_method_serves),
         cmocka_unit_test(a_fallback_goes_on_at_the_byte),
+        cmocka_unit_test(an_unreadable_pipe_keeps_what_it_holds),
         cmocka_unit_test(random_conditions_lose_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
