@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: MIT
+"""File to file, and out of a cold file: everybody once a round, in an order drawn for the round."""
+
+import argparse
+import json
+import os
+import random
+import resource
+import shutil
+import subprocess
+import tempfile
+import time
+from statistics import median
+
+from . import machine
+from .intervals import interval
+from .paths import GIB, MIB
+from .quiet import wait_until_quiet
+from .scratch import read_through, remove, warm_free_memory
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+COLD_FIO = {"bs": MIB, "iodepth": 8}  # as much in flight as sluice asks for ahead
+
+
+def parse(description):
+    parser = argparse.ArgumentParser(
+        prog="bench/files", description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    build = os.environ.get("BUILD", os.path.join(ROOT, "build"))
+    add = parser.add_argument
+    add("part", choices=("cold", "copy", "reflink"))
+    add("--sluice", default=os.path.join(build, "cli", "sluice"), metavar="PROGRAM")
+    add("--dir", default="/var/tmp", help="scratch on a disk (%(default)s)")
+    add("--source", metavar="FILE", help="for cold: this file, on a disk, instead of a new one")
+    add("--xfs", metavar="DIR", help="for reflink: a directory on xfs")
+    add("--btrfs", metavar="DIR", help="for reflink: a directory on btrfs")
+    add("--mib", type=int, metavar="N", help="MiB a run (cold 4096, copy 1024, reflink 10240)")
+    add("--rounds", type=int, default=5)
+    add("--only", action="append", metavar="NAME", help="of those who run, by name; may be repeated")
+    add("--json", default=os.path.join(build, "files.json"), metavar="FILE")
+    add("--add", action="store_true", help="to the runs in that file")
+    add("--seed", type=int, default=1)
+    options = parser.parse_args()
+    options.mib = options.mib or {"cold": 4096, "copy": 1024, "reflink": 10240}[options.part]
+    return options
+
+
+# ---- one run ---------------------------------------------------------------------------------------
+
+
+def forget():
+    """Everything that is clean leaves the page cache of this machine."""
+    os.sync()
+    with open("/proc/sys/vm/drop_caches", "w", encoding="ascii") as file:
+        file.write("3\n")
+
+
+def busy_seconds():
+    """Of all processors since boot: all that is not idle, softirq and workers included."""
+    with open("/proc/stat", encoding="ascii") as file:
+        fields = [int(field) for field in file.readline().split()[1:9]]
+    return (sum(fields) - fields[3] - fields[4]) / os.sysconf("SC_CLK_TCK")
+
+
+def run(arguments, size):
+    quiet = wait_until_quiet()
+    before, machine_before = resource.getrusage(resource.RUSAGE_CHILDREN), busy_seconds()
+    begun = time.monotonic()
+    done = subprocess.run(arguments, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          check=False)
+    wall = time.monotonic() - begun
+    after, machine_after = resource.getrusage(resource.RUSAGE_CHILDREN), busy_seconds()
+    if done.returncode != 0:
+        raise SystemExit(f"bench/files: {' '.join(arguments)}: {done.stderr}")
+    own = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {"wall": wall, "gib_s": size / GIB / wall, "cpu": own, "cpu_machine":
+            machine_after - machine_before, "quiet": quiet}, done.stdout
+
+
+def make_source(path, size):
+    """Random bytes, on the disk."""
+    block = os.urandom(16 * MIB)
+    with open(path, "wb") as file:
+        for _ in range(0, size, len(block)):
+            file.write(block)
+        file.truncate(size)
+        os.fsync(file.fileno())
+
+
+# ---- a cold file -----------------------------------------------------------------------------------
+
+
+def fio(source, size):
+    """What the disk gives to several direct reads at a time, by fio's own clock."""
+    found, text = run(
+        ["fio", "--name=read", f"--filename={source}", "--rw=read", "--direct=1",
+         f"--bs={COLD_FIO['bs']}", f"--iodepth={COLD_FIO['iodepth']}", "--ioengine=libaio",
+         f"--size={size}", "--output-format=json"], size)
+    job = json.loads(text[text.index("{"):])["jobs"][0]["read"]
+    return {**found, "gib_s": job["bw_bytes"] / GIB, "wall": job["runtime"] / 1000}
+
+
+def cold_runners(options, source, size, sink):
+    """fio reads into memory; sluice into tmpfs by splice and by read-write, and into /dev/null."""
+    def ours(*words, into):
+        return lambda: run([options.sluice, "copy", "-q", *words, source, into], size)[0]
+
+    found = {"fio": lambda: fio(source, size), "fio again": lambda: fio(source, size)}
+    for how, words in (("readahead", ()), ("no readahead", ("--readahead=never",))):
+        found[f"read-write to null, {how}"] = ours("--method=read-write", *words, into="null:")
+        found[f"splice to null, {how}"] = ours("--method=splice", *words, into="null:")
+        found[f"to tmpfs, {how}"] = ours(*words, into=sink)
+    return found
+
+
+def measure_cold(options, rounds):
+    size = options.mib * MIB
+    with tempfile.TemporaryDirectory(prefix="sluice-bench-", dir=options.dir) as directory:
+        source, sink = os.path.join(directory, "source"), f"/dev/shm/sluice-bench-{os.getpid()}"
+        if options.source:
+            source, size = options.source, os.path.getsize(options.source)
+        else:
+            make_source(source, size)
+
+        def before():
+            remove(sink)
+            forget()
+            warm_free_memory(size)
+
+        try:
+            go_round(options, rounds, cold_runners(options, source, size, sink), before)
+        finally:
+            remove(sink)
+
+
+# ---- file to file ----------------------------------------------------------------------------------
+
+
+def copy_runners(options, source, sink, size):
+    def ours(*words):
+        return lambda: run([options.sluice, "copy", "-q", *words, source, sink], size)[0]
+
+    def other(*words):
+        return lambda: run([*words], size)[0]
+
+    found = {
+        "sluice": ours(), "sluice again": ours(), "sluice --readahead=never":
+        ours("--readahead=never"), "sluice --cache=drop": ours("--cache=drop"),
+        "cp": other("cp", "--reflink=never", source, sink),
+        "dd bs=1M": other("dd", "bs=1M", f"if={source}", f"of={sink}"),
+        "dd bs=1M direct": other("dd", "bs=1M", "iflag=direct", "oflag=direct", f"if={source}",
+                                 f"of={sink}"),
+    }
+    if shutil.which("rsync"):
+        found["rsync"] = other("rsync", "--whole-file", "--inplace", source, sink)
+    return found
+
+
+def measure_copy(options, rounds):
+    size = options.mib * MIB
+    with tempfile.TemporaryDirectory(prefix="sluice-bench-", dir=options.dir) as directory:
+        source, sink = os.path.join(directory, "source"), os.path.join(directory, "sink")
+        make_source(source, size)
+        for state in ("hot", "cold"):
+            def before(hot=state == "hot"):
+                remove(sink)
+                forget()
+                if hot:
+                    read_through(source)
+                warm_free_memory(size)
+
+            runners = copy_runners(options, source, sink, size)
+            go_round(options, rounds,
+                     {f"{state}: {name}": runner for name, runner in runners.items()}, before)
+
+
+# ---- extents that are shared -----------------------------------------------------------------------
+
+
+def measure_reflink(options, rounds):
+    size = options.mib * MIB
+    for name in ("xfs", "btrfs"):
+        parent = getattr(options, name)
+        if not parent:
+            continue
+        with tempfile.TemporaryDirectory(prefix="sluice-bench-", dir=parent) as directory:
+            source, sink = os.path.join(directory, "source"), os.path.join(directory, "sink")
+            with open(source, "wb") as file:
+                os.posix_fallocate(file.fileno(), 0, size)  # extents, all of them allocated
+                file.write(os.urandom(MIB))
+            os.sync()
+
+            def before():
+                remove(sink)
+                os.sync()
+
+            ours = [options.sluice, "copy", "-q", "--reflink=always", source, sink]
+            go_round(options, rounds, {
+                f"{name}: sluice": lambda: run(ours, size)[0],
+                f"{name}: sluice again": lambda: run(ours, size)[0],
+                f"{name}: cp --reflink=always":
+                lambda: run(["cp", "--reflink=always", source, sink], size)[0]}, before)
+
+
+# ---- all of them -----------------------------------------------------------------------------------
+
+
+def go_round(options, rounds, runners, before):
+    chance = random.Random(options.seed + len(rounds))
+    if options.only:
+        runners = {name: one for name, one in runners.items()
+                   if any(word in name for word in options.only)}
+    for _ in range(options.rounds):
+        done, names = {}, list(runners)
+        chance.shuffle(names)
+        for name in names:
+            before()
+            done[name] = runners[name]()
+        rounds.append(done)
+
+
+def table(rounds, against):
+    """Medians of each, and the ratio to one of them, round by round, with its interval."""
+    names = list(dict.fromkeys(name for one in rounds for name in one))
+    print(f"{'':36} rounds    GiB/s  cpu s/GiB  of the machine   wall ms   throughput to {against}")
+    for name in sorted(names):
+        mine = [one for one in rounds if name in one]
+        size = [one[name]["gib_s"] * one[name]["wall"] for one in mine]
+        other = next((n for n in (f"{name.split(': ')[0]}: {against}", against) if n in mine[0]), None)
+        ratio = interval([one[name]["gib_s"] / one[other]["gib_s"] for one in mine if other in one]
+                         ) if other and other != name else ""
+        print(f"{name:36} {len(mine):6} {median(one[name]['gib_s'] for one in mine):8.2f}"
+              f" {median(one[name]['cpu'] / g for one, g in zip(mine, size)):10.4f}"
+              f" {median(one[name]['cpu_machine'] / g for one, g in zip(mine, size)):15.3f}"
+              f" {median(one[name]['wall'] for one in mine) * 1000:9.2f}   {ratio}")
+
+
+def main(description):
+    options = parse(description)
+    found = {}
+    if options.add and os.path.exists(options.json):
+        with open(options.json, encoding="utf-8") as file:
+            found = json.load(file)
+    rounds = found.setdefault(options.part, [])
+    programs = {"sluice": (options.sluice, "--version"), "fio": ("fio", "--version"),
+                "rsync": ("rsync", "--version"), "cp": ("cp", "--version")}
+    found["machine"] = machine.describe(options.dir, "/dev/shm", programs)
+    print(machine.one_line(found["machine"]), flush=True)
+    measure = {"cold": measure_cold, "copy": measure_copy, "reflink": measure_reflink}
+    try:
+        measure[options.part](options, rounds)
+    finally:
+        with open(options.json, "w", encoding="utf-8") as file:
+            json.dump(found, file, indent=1)
+            file.write("\n")
+    table(rounds, {"cold": "fio", "copy": "cp", "reflink": "cp --reflink=always"}[options.part])
+    return 0
