@@ -48,7 +48,7 @@ static const enum point points[] = {POINT_CLONE_RANGE, POINT_FTRUNCATE,       PO
                                     POINT_SEEK_HOLES,  POINT_CACHESTAT,       POINT_FADVISE,
                                     POINT_READ_NOWAIT, POINT_SYNC_FILE_RANGE, POINT_COPY_RANGE};
 
-static const int errors[] = {EINVAL, EOPNOTSUPP, ENOSYS, EPERM, EIO, ENOSPC};
+static const int errors[] = {EINVAL, EOPNOTSUPP, ENOSYS, EPERM, EIO, ENOSPC, EDQUOT};
 
 static int open_in(const char *directory, int *ret)
 {
@@ -111,7 +111,7 @@ static bool must_succeed(enum point point, int error)
     case POINT_READ_NOWAIT:
         return true;            /* advice: the bytes do not depend on it */
     case POINT_SYNC_FILE_RANGE: /* fsync would not tell it again */
-        return error != EIO && error != ENOSPC;
+        return error != EIO && error != ENOSPC && error != EDQUOT;
     case POINT_CLONE_RANGE:
     case POINT_COPY_RANGE:
         return row && row->expected == EXPECT_FALLBACK;

@@ -9,6 +9,9 @@
  *     write_delay_ms=N   each write does
  *     fail_read_at=BYTE  a read that reaches this byte of a file fails with EIO; under direct_io
  *                        the bytes before it still come, as a short read
+ *     fail_write_at=BYTE a write that reaches this byte fails, whatever was written before
+ *     fail_fsync=1       so does each fsync: what a disk says that could not write
+ *     fail_with=ERRNO    with this errno, as a number, instead of EIO
  *
  * and the options of FUSE itself (allow_other, default_permissions, …). What an ordinary user makes
  * through the mount of root is that user's. There is no copy_file_range and no O_TMPFILE here.
@@ -34,15 +37,19 @@ static struct settings {
     char *directory;
     int direct_io;
     unsigned delay_ms, write_delay_ms;
-    long long fail_read_at; /* -1: nowhere */
-    int root;               /* the directory, opened */
-} settings = {.fail_read_at = -1, .root = -1};
+    long long fail_read_at, fail_write_at; /* -1: nowhere */
+    int fail_fsync, fail_with;
+    int root; /* the directory, opened */
+} settings = {.fail_read_at = -1, .fail_write_at = -1, .fail_with = EIO, .root = -1};
 
 static const struct fuse_opt options[] = {
     {"direct_io", offsetof(struct settings, direct_io), 1},
     {"delay_ms=%u", offsetof(struct settings, delay_ms), 0},
     {"write_delay_ms=%u", offsetof(struct settings, write_delay_ms), 0},
     {"fail_read_at=%lld", offsetof(struct settings, fail_read_at), 0},
+    {"fail_write_at=%lld", offsetof(struct settings, fail_write_at), 0},
+    {"fail_fsync=%d", offsetof(struct settings, fail_fsync), 0},
+    {"fail_with=%d", offsetof(struct settings, fail_with), 0},
     FUSE_OPT_END,
 };
 
@@ -223,6 +230,8 @@ static int fs_write(const char *path, const char *buffer, size_t size, off_t off
 {
     (void)path;
     wait_first(settings.write_delay_ms);
+    if (settings.fail_write_at >= 0 && offset + (off_t)size > settings.fail_write_at)
+        return -settings.fail_with;
     const ssize_t written = pwrite((int)file->fh, buffer, size, offset);
     return written < 0 ? -errno : (int)written;
 }
@@ -256,6 +265,8 @@ static off_t fs_lseek(const char *path, off_t offset, int whence, struct fuse_fi
 static int fs_fsync(const char *path, int data_only, struct fuse_file_info *file)
 {
     (void)path;
+    if (settings.fail_fsync)
+        return -settings.fail_with;
     return result(data_only ? fdatasync((int)file->fh) : fsync((int)file->fh));
 }
 

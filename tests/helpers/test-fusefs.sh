@@ -22,3 +22,12 @@ cp "$T/in" "$BEHIND/file"
 expect_status 1 dd if="$MOUNT/file" of="$T/out" bs=65536
 expect_size 100000 "$T/out"
 cmp -n 100000 "$T/in" "$T/out" || fail "the bytes before the fault are not right"
+
+fuse_mount fail_write_at=100000,fail_with=28,direct_io
+expect_status 1 dd if="$T/in" of="$MOUNT/file" bs=4096
+expect_match "No space left" "$T/stderr"
+expect_size 98304 "$BEHIND/file"
+
+fuse_mount fail_fsync=1
+expect_status 1 dd if="$T/in" of="$MOUNT/file" bs=4096 conv=fsync
+expect_match "Input/output error" "$T/stderr"
