@@ -41,7 +41,8 @@ bool snapshot_wanted(const struct sluice_endpoint *source, const struct sluice_e
     /* Into a file bytes are copied by any method, or its extents are the source's. */
     if (!(options->flags & SLUICE_SNAPSHOT) || source->fd < 0 || source->medium != MEDIUM_FILE ||
         !plan_shares_extents(source) || (sink->medium & MEDIA_SEEKABLE) ||
-        endpoint_immutable(source) || expected == 0 || expected == UINT64_MAX)
+        endpoint_immutable(source) || expected == 0 || expected == UINT64_MAX ||
+        options->cache == SLUICE_CACHE_BYPASS)
         return false;
     if (named)
         return true;
@@ -128,7 +129,7 @@ void snapshot_record(struct sluice_transfer *transfer, const struct sluice_endpo
             .error = snapshot->error,
             .side = SLUICE_SIDE_SOURCE,
             .call = call_name(CALL_CLONE),
-            .reason = "no clone of the source can be made beside it: its bytes are copied",
+            .reason = "no clone of the source can be made beside it",
         };
         ledger_fell_back(&transfer->ledger, &record);
     }
