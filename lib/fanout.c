@@ -86,6 +86,7 @@ int sluice_fanout_new(sluice_context *context, sluice_endpoint *source,
     fanout->stash.null = -1;
     fanout->stash.size = own.pipe_size;
     side_init(&fanout->in, SLUICE_SIDE_SOURCE, source, false, 0);
+    side_stop_waiting(&fanout->in);
     fanout->by_memory = begins_by_memory(fanout);
     if (own.rate)
         rate_init(&fanout->rate, own.rate, sys_now());

@@ -145,6 +145,7 @@ struct sluice_fanout {
     uint64_t not_before;
     uint64_t drain_until; /* with the end and `linger`: sinks that do not wait are cut off then */
 
+    uint64_t moves; /* turns of the loop in which anything moved */
     uint64_t taken, rounds, by_pipe, in_calls, in_eagain, polls, read_bytes, spliced_bytes;
     unsigned fallbacks;
     struct sluice_fallback fallback[8];
@@ -232,6 +233,8 @@ bool spill_refill(struct sluice_fanout *fanout, struct fanout_sink *sink);
 /* Takes a round, `most` bytes at most, and hands it out. Bytes taken; 0: the source is blocked, or
  * has ended; a negative errno, with the fan-out's error filled in. */
 ssize_t round_take(struct sluice_fanout *fanout, uint64_t most);
+/* With one sink there is nobody to be kept from waiting: nothing is taken for it while it has no room. */
+bool round_waits_for_the_sink(const struct sluice_fanout *fanout);
 /* Most bytes of a round. */
 uint64_t round_size(const struct sluice_fanout *fanout);
 void fanout_fell_back(struct sluice_fanout *fanout, enum sluice_side side, const char *call,

@@ -432,6 +432,18 @@ static void count_dropped(struct sluice_fanout *fanout, uint64_t length)
     }
 }
 
+static void count_round(struct sluice_fanout *fanout, uint64_t bytes)
+{
+    fanout->in_calls++;
+    fanout->taken += bytes;
+    fanout->spliced_bytes += bytes;
+    fanout->rounds++;
+    fanout->by_pipe++;
+    fanout->small_rounds = bytes < SMALL ? fanout->small_rounds + 1 : 0;
+    if (fanout->small_rounds >= SMALL_IN_A_ROW && fanout->options.require == SLUICE_REQUIRE_ANY)
+        fanout->by_memory = true;
+}
+
 static ssize_t take_by_pipe(struct sluice_fanout *fanout, uint64_t most)
 {
     struct side *in = &fanout->in;
@@ -443,7 +455,6 @@ static ssize_t take_by_pipe(struct sluice_fanout *fanout, uint64_t most)
         stash_put(fanout, master);
     if (value < 0)
         return settle_source(fanout, CALL_SPLICE_IN, (int)value);
-    fanout->in_calls++;
     /* It says so too on procfs, and before TCP's urgent data. */
     if (value == 0 &&
         ((in->endpoint->medium & MEDIA_SEEKABLE) || in->endpoint->kind == SLUICE_KIND_STREAM))
@@ -453,16 +464,59 @@ static ssize_t take_by_pipe(struct sluice_fanout *fanout, uint64_t most)
     if (value == 0)
         return 0;
     master->pipe->parked = (uint64_t)value;
-    fanout->taken += (uint64_t)value;
-    fanout->spliced_bytes += (uint64_t)value;
-    fanout->rounds++;
-    fanout->by_pipe++;
-    fanout->small_rounds = value < SMALL ? fanout->small_rounds + 1 : 0;
-    if (fanout->small_rounds >= SMALL_IN_A_ROW && fanout->options.require == SLUICE_REQUIRE_ANY)
-        fanout->by_memory = true;
+    count_round(fanout, (uint64_t)value);
     count_dropped(fanout, (uint64_t)value);
     const int error = hand_out(fanout, master);
     return error < 0 ? error : value;
+}
+
+/* ---- one sink ---- */
+
+/* The only sink, if it and the source are pipes: then no private one is needed between them. */
+static struct fanout_sink *lone_pipe(const struct sluice_fanout *fanout)
+{
+    struct fanout_sink *sink = NULL;
+
+    if (fanout->running != 1 || fanout->in.endpoint->medium != MEDIUM_PIPE)
+        return NULL;
+    for (unsigned i = 0; i < fanout->sinks && !sink; i++)
+        if (fanout->sink[i] && fanout->sink[i]->state == SLUICE_SINK_RUNNING)
+            sink = fanout->sink[i];
+    return sink && sink->way == WAY_TEE && sink->slow == SLUICE_SLOW_WAIT && !sink->rate.limit &&
+                   sink->queue.bytes == 0
+               ? sink
+               : NULL;
+}
+
+bool round_waits_for_the_sink(const struct sluice_fanout *fanout)
+{
+    const struct fanout_sink *sink = lone_pipe(fanout);
+    return sink && sink->blocked;
+}
+
+/* Who it is that says EAGAIN, the source is asked; whose another error is, two calls tell. */
+static ssize_t take_straight(struct sluice_fanout *fanout, struct fanout_sink *sink, uint64_t most)
+{
+    const ssize_t value =
+        sys_splice(fanout->in.fd, NULL, sink->out.fd, NULL, (size_t)most, SPLICE_F_NONBLOCK);
+    enum sluice_side side;
+
+    if (value > 0) {
+        count_round(fanout, (uint64_t)value);
+        sink_given(sink, (uint64_t)value);
+        sink_delivered(sink, (uint64_t)value, WAY_SPLICE);
+        return value;
+    }
+    fanout->ended |= value == 0;
+    if (value == -EAGAIN && side_poll(&fanout->in, &fanout->polls))
+        sink_settle_error(fanout, sink, CALL_SPLICE_OUT, "splice", -EAGAIN);
+    else if (value == -EAGAIN)
+        fanout->in_eagain++;
+    else if (value < 0 && error_side(CALL_SPLICE, (int)value, &side) && side == SLUICE_SIDE_SINK)
+        sink_settle_error(fanout, sink, CALL_SPLICE_OUT, "splice", (int)value);
+    else if (value < 0 && value != -EINTR)
+        sink->way = WAY_SPLICE;
+    return 0;
 }
 
 /* ---- which of the two ---- */
@@ -499,8 +553,13 @@ ssize_t round_take(struct sluice_fanout *fanout, uint64_t most)
         return 0;
     }
     if (!fanout->cannot_tee && !fanout->confirms_end && (strict || !fanout->by_memory) &&
-        (strict || anybody_takes_references(fanout)) && has_pipes(fanout))
-        return take_by_pipe(fanout, most);
+        (strict || anybody_takes_references(fanout))) {
+        struct fanout_sink *lone = lone_pipe(fanout);
+        if (lone)
+            return take_straight(fanout, lone, most);
+        if (has_pipes(fanout))
+            return take_by_pipe(fanout, most);
+    }
     if (strict && !fanout->confirms_end)
         return fail(fanout, SLUICE_SIDE_SETUP, "require",
                     fanout->stash.refused ? fanout->stash.refused : -EOPNOTSUPP,

@@ -95,8 +95,9 @@ static uint64_t may_take(struct sluice_fanout *fanout, uint64_t most)
     uint64_t want = round_size(fanout);
 
     fanout->not_before = 0;
-    if (fanout->ended || fanout->in.blocked || !policy_admits(fanout, want) ||
-        fanout->running == 0 || fanout->buffer_users > 0)
+    if (fanout->ended || fanout->in.blocked || fanout->running == 0 ||
+        round_waits_for_the_sink(fanout) || !policy_admits(fanout, want) || fanout->running == 0 ||
+        fanout->buffer_users > 0)
         return 0;
     if (want > most)
         want = most;
@@ -222,7 +223,6 @@ static int advance(struct sluice_fanout *fanout, uint64_t budget)
 {
     const uint64_t before = fanout->taken;
 
-    side_stop_waiting(&fanout->in);
     fanout->in.blocked = false;
     for (unsigned i = 0; i < fanout->sinks; i++)
         if (fanout->sink[i])
@@ -254,6 +254,7 @@ static int advance(struct sluice_fanout *fanout, uint64_t budget)
             if (error < 0)
                 return error;
         }
+        fanout->moves += moved;
         if (!moved && !fanout->stopped && fanout->running > 0)
             return wait_for(fanout);
     }
@@ -357,12 +358,12 @@ int sluice_fanout_run(sluice_fanout *fanout)
 
     guard(fanout, &sigpipe);
     for (;;) {
-        const uint64_t before = fanout->rounds;
+        const uint64_t before = fanout->moves;
         value = step(fanout, 0);
         if (value <= SLUICE_DONE)
             break;
         if (value == SLUICE_WAIT &&
-            (value = wait_now(fanout, fanout->by_pipe > 0 && fanout->rounds != before)) < 0)
+            (value = wait_now(fanout, fanout->by_pipe > 0 && fanout->moves != before)) < 0)
             break;
     }
     sigpipe_restore(&sigpipe);

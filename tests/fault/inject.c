@@ -323,6 +323,7 @@ WRAP(fstatfs_magic)
 WRAP(getsockopt)
 WRAP(eventfd)
 WRAP(poll)
+WRAP(thread)
 WRAP(yield)
 WRAP(now)
 WRAP(sleep_until)
@@ -780,7 +781,7 @@ int __wrap_sys_fcntl(int fd, int command, int argument)
             return (int)value;
     const int result = __real_sys_fcntl(fd, command, argument);
     if (command == F_DUPFD_CLOEXEC)
-        made(result, role(fd));
+        made(result, role(fd) ? role(fd) : OTHER_OF_OURS);
     return result;
 }
 
@@ -884,6 +885,18 @@ int __wrap_sys_poll(struct pollfd *fds, nfds_t count, const struct timespec *tim
         seen.sink_said_eagain |= role(fds->fd) == SINK;
     }
     return ready;
+}
+
+static int no_thread;
+
+void inject_threads(int error)
+{
+    no_thread = error;
+}
+
+int __wrap_sys_thread(void *(*function)(void *), void *argument)
+{
+    return no_thread ? no_thread : __real_sys_thread(function, argument);
 }
 
 void __wrap_sys_yield(void)

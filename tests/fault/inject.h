@@ -119,6 +119,9 @@ void inject_before(enum point point, unsigned from, void (*happens)(void *data),
 void inject_clock(uint64_t now);
 uint64_t inject_clock_now(void);
 
+/* What starting a thread returns; 0: it is started. */
+void inject_threads(int error);
+
 /* splice does not splice: it is an emulation that reads and writes. */
 void inject_emulation(bool emulate);
 
