@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: MIT
+"""One pipe into many sinks: sluice tee, the ceilings, and what people use now."""
+
+import fcntl
+import os
+import random
+import shutil
+import subprocess
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from statistics import median
+
+from .intervals import MET, NOT_MET, Target, interval
+from .measure import RunFailed, _Descriptors, _Party
+from .paths import GIB, KIB, MIB
+from .quiet import wait_until_quiet
+
+SLUICE, CONTROL, GNU = "sluice", "best ceiling again", "tee"
+CEILINGS = ("fan-out queue", "fan-out straight")
+TO_CEILING = Target(0.9, at_least=True)
+
+
+@dataclass(frozen=True)
+class Mix:
+    """Who feeds, by pipes of what size, and who drains; `files`: regular files among the sinks."""
+
+    name: str
+    feed: str
+    drain: str
+    pipe_size: int
+    sinks: int
+    files: int = 0
+    size: int = GIB
+
+
+def mixes():
+    for sinks in (1, 2, 3, 8):
+        yield Mix(f"vmsplice-1m-{sinks}", "vmsplice:1048576", "drop", MIB, sinks, size=4 * GIB // max(1, sinks // 2))
+    for sinks in (1, 2, 3, 8):
+        yield Mix(f"write-64k-{sinks}", "write:131072", "read:131072", 64 * KIB, sinks, size=GIB // 2)
+    yield Mix("vmsplice-64k-3", "vmsplice:1048576", "drop", 64 * KIB, 3)
+    yield Mix("write-1m-3", "write:131072", "read:131072", MIB, 3, size=GIB // 2)
+    yield Mix("write-64k-file-1", "write:131072", "read:131072", 64 * KIB, 2, files=1, size=GIB // 2)
+    yield Mix("write-1m-file-1", "write:131072", "read:131072", MIB, 2, files=1, size=GIB // 2)
+
+
+MIXES = tuple(mixes())
+
+
+def commands(options):
+    """{name: words before the sinks, how a sink is named}; pee is run apart, for it starts its own."""
+    built = os.path.join(options.build, "bench")
+
+    def by_number(fd):
+        return (f"fd:{fd}",)
+
+    def by_path(fd):
+        return (f"/dev/fd/{fd}",)
+
+    found = {
+        SLUICE: ((options.sluice, "tee"), by_number),
+        **{name: ((os.path.join(built, "fan-out"), name.split()[1]), by_number) for name in CEILINGS},
+        CONTROL: None,
+    }
+    if shutil.which("tee"):
+        found[GNU] = (("tee",), by_path)
+    if shutil.which("mbuffer"):
+        found["mbuffer"] = (("mbuffer", "-q"), lambda fd: ("-o", f"/dev/fd/{fd}"))
+    return found
+
+
+@dataclass(frozen=True)
+class Run:
+    bytes: int
+    wall: float
+    cpu_seconds: float
+
+    @property
+    def throughput(self):
+        return self.bytes / GIB / self.wall
+
+    @property
+    def cpu(self):
+        return self.cpu_seconds * GIB / self.bytes
+
+    def as_json(self):
+        return {"bytes": self.bytes, "wall": round(self.wall, 6), "cpu": round(self.cpu_seconds, 6)}
+
+
+class _Drain(_Party):
+    def __init__(self, built, how, end):
+        super().__init__((os.path.join(built, "drain"), how, "-"), stdin=end, stdout=subprocess.PIPE)
+        self.process.stdout.readline()
+
+    def received(self):
+        self.wait()
+        return int(self.process.stdout.read())
+
+
+def run_once(options, mix, how):
+    """`how` is an entry of commands(). Its standard output is a sink, too, for those who have it."""
+    built = os.path.join(options.build, "bench")
+    size = options.size or mix.size
+    words, name_of = how
+    wait_until_quiet()
+    with ExitStack() as stack:
+        fds = stack.enter_context(_Descriptors())
+        source, into = fds.pipe(mix.pipe_size)
+        sinks, drains, paths = [], [], []
+        for _ in range(mix.sinks - mix.files):
+            read_end, write_end = fds.pipe(mix.pipe_size)
+            drains.append(stack.enter_context(_Drain(built, mix.drain, read_end)))
+            fds.close(read_end)
+            sinks.append(write_end)
+        for i in range(mix.files):
+            path = os.path.join(options.memory_dir, f"sluice-fanout-{os.getpid()}-{i}")
+            stack.callback(os.unlink, path)
+            paths.append(path)
+        feed = stack.enter_context(_Party((os.path.join(built, "feed"), str(size), mix.feed, "-"),
+                                          stdin=subprocess.PIPE, stdout=into))
+        fds.close(into)
+        # The first pipe is standard output, as with every tee; ceilings and mbuffer name it, too.
+        stdout, named = sinks[0], sinks[1:]
+        arguments = [*words]
+        if words[0].endswith("fan-out"):
+            arguments.append(f"fd:1")
+        if words[0] == "mbuffer":
+            arguments += ["-o", "-"]
+        for fd in named:
+            arguments += name_of(fd)
+        for path in paths:
+            arguments += ("-o", path) if words[0] == "mbuffer" else (path,)
+        began = time.monotonic()
+        mover = subprocess.Popen(arguments, stdin=source, stdout=stdout, pass_fds=named,
+                                 stderr=subprocess.PIPE)
+        for fd in (source, *sinks):
+            fds.close(fd)
+        feed.process.stdin.write("go\n")
+        feed.process.stdin.flush()
+        said = mover.stderr.read()
+        _, status, usage = os.wait4(mover.pid, 0)
+        mover.returncode = os.waitstatus_to_exitcode(status)
+        mover.stderr.close()
+        received = [drain.received() for drain in drains] + [os.path.getsize(path) for path in paths]
+        wall = time.monotonic() - began
+        feed.wait()
+        if status != 0 or any(one != size for one in received):
+            raise RunFailed(f"{' '.join(arguments)}: status {status}, {received} bytes; {said.decode()}")
+    return Run(size, wall, usage.ru_utime + usage.ru_stime)
+
+
+def run_pee(options, mix):
+    """pee's sinks are programs that it starts itself, with pipes of the usual size; its CPU time holds theirs."""
+    built = os.path.join(options.build, "bench")
+    size = options.size or mix.size
+    wait_until_quiet()
+    with ExitStack() as stack:
+        fds = stack.enter_context(_Descriptors())
+        source, into = fds.pipe(mix.pipe_size)
+        feed = stack.enter_context(_Party((os.path.join(built, "feed"), str(size), mix.feed, "-"),
+                                          stdin=subprocess.PIPE, stdout=into))
+        fds.close(into)
+        drain = f"exec {os.path.join(built, 'drain')} {mix.drain} - >/dev/null"
+        began = time.monotonic()
+        mover = subprocess.Popen(["pee"] + [drain] * mix.sinks, stdin=source)
+        fds.close(source)
+        feed.process.stdin.write("go\n")
+        feed.process.stdin.flush()
+        status = mover.wait()
+        wall = time.monotonic() - began
+        if status != 0:
+            raise RunFailed(f"pee: status {status}")
+    return Run(size, wall, float("nan"))
+
+
+def measure(options, mix, say):
+    """Everyone in turn, `pairs` times; returns what was found as one JSON-ready object."""
+    chance = random.Random(options.seed)
+    known = commands(options)
+    everyone = list(known)
+    if shutil.which("pee") and not mix.files:
+        everyone.append("pee")
+    rounds, failures = [], []
+    while len(rounds) < options.pairs and len(failures) < 3:
+        say(f"{mix.name}: round {len(rounds) + 1} of {options.pairs}")
+        chance.shuffle(everyone)
+        done = {}
+        try:
+            for name in everyone:
+                how = known[CEILINGS[len(rounds) % 2]] if name == CONTROL else known.get(name)
+                done[name] = run_pee(options, mix) if name == "pee" else run_once(options, mix, how)
+            rounds.append(done)
+        except RunFailed as failure:
+            failures.append(str(failure))
+    return _report(mix, options, rounds, failures)
+
+
+def _of(rounds, name, what):
+    return [getattr(one[name], what) for one in rounds]
+
+
+def _report(mix, options, rounds, failures):
+    names = sorted(rounds[0]) if rounds else []
+    medians = {name: {"throughput": round(median(_of(rounds, name, "throughput")), 4),
+                      "cpu": round(median(_of(rounds, name, "cpu")), 5)} for name in names}
+    result = {"mix": mix.name, "bytes": options.size or mix.size, "failed_rounds": failures,
+              "medians": medians, "rounds": [{name: run.as_json() for name, run in one.items()}
+                                             for one in rounds]}
+    if not rounds:
+        return result
+    best = max(CEILINGS, key=lambda name: medians[name]["throughput"])
+    to_ceiling = interval([one[SLUICE].throughput / one[best].throughput for one in rounds])
+    control = interval([one["fan-out queue"].throughput / one["fan-out straight"].throughput for one in rounds])
+    result.update({"ceiling": best, "to_ceiling": to_ceiling.as_json(), "ceilings_to_each_other": control.as_json(),
+                   "verdict": MET if TO_CEILING.reached_by(to_ceiling) else NOT_MET})
+    if GNU in names:
+        result["to_gnu"] = interval(
+            [one[SLUICE].throughput / one[GNU].throughput for one in rounds]).as_json()
+        result["cpu_to_gnu"] = interval([one[SLUICE].cpu / one[GNU].cpu for one in rounds]).as_json()
+    return result
+
+
+def table(results):
+    lines = ["| mix | sluice GiB/s | ceiling GiB/s | ratio | to GNU tee | CPU s/GiB | GNU's | pee | mbuffer | |",
+             "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"]
+    for one in results:
+        if "ceiling" not in one:
+            lines.append(f"| {one['mix']} | failed: {'; '.join(one['failed_rounds'])} |")
+            continue
+        of = one["medians"]
+
+        def figure(name, what="throughput", of=of):
+            return f"{of[name][what]:.2f}" if name in of else ""
+
+        def ratio(found):
+            return f"{found['median']:.2f} [{found['low']:.2f} {found['high']:.2f}]"
+
+        lines.append(f"| {one['mix']} | {figure(SLUICE)} | {figure(one['ceiling'])} ({one['ceiling'].split()[1]}) | "
+                     f"{ratio(one['to_ceiling'])} | {ratio(one['to_gnu'])} | {of[SLUICE]['cpu']:.3f} | "
+                     f"{of[GNU]['cpu']:.3f} | {figure('pee')} | {figure('mbuffer')} | {one['verdict']} |")
+    return "\n".join(lines)
