@@ -23,6 +23,7 @@ static int on_progress(const struct sluice_progress *at, void *data)
 {
     struct tee *tee = data;
 
+    tee->taken = at->delivered;
     progress_update(&tee->display, at->delivered);
     if (signals_take_line())
         progress_line(&tee->display, at->delivered, false);

@@ -70,6 +70,7 @@ struct tee {
     double seconds;
     struct rusage before, after;
     enum status status;
+    uint64_t taken;   /* when it was last shown */
     bool broken_pipe; /* die of SIGPIPE, once the others have got what there is */
     struct sluice_error error;
 };

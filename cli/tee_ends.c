@@ -64,7 +64,6 @@ enum status tee_open_source(struct tee *tee)
                                         &tee->source);
     if (error < 0 && !borrowed)
         close(fd);
-    /* A file on a disk may be read ahead of itself; nobody else's descriptor is made O_NONBLOCK. */
     struct sluice_error why = {.size = sizeof why};
     if (error >= 0)
         error =
@@ -126,6 +125,19 @@ static int open_sink(struct tee *tee, struct tee_sink *sink, const char **operat
     return error;
 }
 
+/* Whether one of the sinks so far is this file. */
+static bool is_sink(const struct tee *tee, const struct stat *status)
+{
+    for (unsigned i = 0; i < tee->options.sinks; i++) {
+        struct sluice_endpoint_info info = {.size = sizeof info};
+        if (tee->options.sink[i].endpoint &&
+            sluice_endpoint_describe(tee->options.sink[i].endpoint, &info) == 0 &&
+            info.device == status->st_dev && info.inode == status->st_ino)
+            return true;
+    }
+    return false;
+}
+
 static int open_spill(struct tee *tee, struct tee_sink *sink)
 {
     struct stat status;
@@ -135,10 +147,11 @@ static int open_spill(struct tee *tee, struct tee_sink *sink)
     const int fd = open_path(sink->spill_path, O_RDWR | O_CREAT);
     if (fd < 0)
         return fd;
-    int error = is_source(tee, fd)                                   ? -EALREADY
-                : fstat(fd, &status) < 0 || !S_ISREG(status.st_mode) ? -EINVAL
-                : ftruncate(fd, 0) < 0                               ? -errno
-                                                                     : 0;
+    int error = is_source(tee, fd) ? -EALREADY
+                : fstat(fd, &status) < 0 || !S_ISREG(status.st_mode) || is_sink(tee, &status)
+                    ? -EINVAL
+                : ftruncate(fd, 0) < 0 ? -errno
+                                       : 0;
     if (error == 0)
         error = sluice_endpoint_from_fd(tee->context, fd, SLUICE_OWN, &sink->spill);
     if (error < 0)

@@ -121,7 +121,7 @@ int tee_on_event(sluice_fanout *fanout, unsigned id, void *data)
 
     if (!sink || sluice_fanout_sink(fanout, id, &info) < 0)
         return 0;
-    progress_end(&tee->display, 0);
+    progress_end(&tee->display, tee->taken); /* its line ends before a message */
     if (info.state == SLUICE_SINK_DETACHED) {
         tell_detached(sink, &info);
         return 0;

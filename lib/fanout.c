@@ -142,6 +142,17 @@ static int isolate(struct sluice_fanout *fanout, struct fanout_sink *sink)
     return 0;
 }
 
+/* A blocking socket is told not to wait by send(2) alone; of other sinks each call is small, and asked
+ * for before. */
+static int go_without_thread(struct sluice_fanout *fanout, struct fanout_sink *sink)
+{
+    sink->not_isolated = "no thread could be had for it";
+    if (!(sink->endpoint->medium & MEDIA_SOCKETS))
+        return 0;
+    sink->way = WAY_WRITE;
+    return fanout->options.require == SLUICE_REQUIRE_ANY ? 0 : -EOPNOTSUPP;
+}
+
 static enum way way_of(const struct sluice_endpoint *endpoint)
 {
     if (endpoint->medium == MEDIUM_PIPE)
@@ -246,6 +257,27 @@ static int keep(struct sluice_fanout *fanout, struct fanout_sink *sink, unsigned
     return 0;
 }
 
+/* 0; -EOPNOTSUPP: the requirement is not met. */
+static int prepare_sink(struct sluice_fanout *fanout, struct fanout_sink *sink,
+                        struct sluice_endpoint *endpoint)
+{
+    sink->endpoint = endpoint;
+    side_init(&sink->out, SLUICE_SIDE_SINK, endpoint, false, 0);
+    sink->way = way_of(endpoint);
+    expect_legs(fanout, sink);
+    if (!requirement_met(fanout, sink))
+        return -EOPNOTSUPP;
+    side_stop_waiting(&sink->out);
+    if (is_memory_device(endpoint))
+        sink->out.never_waits = true;
+    if (!may_hang(&sink->out))
+        return 0;
+    if (isolate(fanout, sink) < 0)
+        return go_without_thread(fanout, sink);
+    sink->way = WAY_TEE; /* of its feed */
+    return 0;
+}
+
 int sluice_fanout_add(sluice_fanout *fanout, sluice_endpoint *endpoint,
                       const struct sluice_sink_options *options, unsigned *ret,
                       struct sluice_error *ret_error)
@@ -264,21 +296,9 @@ int sluice_fanout_add(sluice_fanout *fanout, sluice_endpoint *endpoint,
     struct fanout_sink *sink = new_sink(&own);
     if (!sink)
         return refuse(ret_error, -ENOMEM, SLUICE_SIDE_SETUP, "allocate", NULL);
-    sink->endpoint = endpoint;
-    side_init(&sink->out, SLUICE_SIDE_SINK, endpoint, false, 0);
-    sink->way = way_of(endpoint);
-    expect_legs(fanout, sink);
-    error = requirement_met(fanout, sink) ? 0 : -EOPNOTSUPP;
-    if (error >= 0) {
-        side_stop_waiting(&sink->out);
-        if (is_memory_device(endpoint))
-            sink->out.never_waits = true;
-        if (may_hang(&sink->out) && isolate(fanout, sink) < 0)
-            sink->not_isolated = "no thread could be had for it";
-        else if (sink->drainer)
-            sink->way = WAY_TEE;
+    error = prepare_sink(fanout, sink, endpoint);
+    if (error >= 0)
         error = keep(fanout, sink, ret);
-    }
     if (error < 0) {
         sink_free(fanout, sink);
         return error == -EOPNOTSUPP ? refuse(ret_error, error, SLUICE_SIDE_SETUP, "require",
