@@ -100,7 +100,7 @@ class _Drain(_Party):
         return int(self.process.stdout.read())
 
 
-def run_once(options, mix, how, size):
+def run_once(options, mix, how, size, more=()):
     """`how` is an entry of commands(). Its standard output is a sink, too, for those who have it."""
     built = os.path.join(options.build, "bench")
     words, name_of = how
@@ -133,7 +133,7 @@ def run_once(options, mix, how, size):
         for path in paths:
             arguments += ("-o", path) if words[0] == "mbuffer" else (path,)
         began = time.monotonic()
-        mover = subprocess.Popen(arguments, stdin=source, stdout=stdout, pass_fds=named,
+        mover = subprocess.Popen(arguments, stdin=source, stdout=stdout, pass_fds=(*named, *more),
                                  stderr=subprocess.PIPE)
         for fd in (source, *sinks):
             fds.close(fd)
@@ -149,6 +149,62 @@ def run_once(options, mix, how, size):
         if status != 0 or any(one != size for one in received):
             raise RunFailed(f"{' '.join(arguments)}: status {status}, {received} bytes; {said.decode()}")
     return Run(size, wall, usage.ru_utime + usage.ru_stime)
+
+
+# A sink that nobody reads, and two that are drained: what its policy costs the others.
+STALLED = Mix("stalled", "vmsplice:1048576", "drop", MIB, 2, size=4 * GIB)
+WITHOUT, AGAIN = "without it", "without it, again"
+# A file takes no more than memory can be copied: at full speed that is all there is, so also at a rate.
+RATE, RATE_SIZE = ", at 400 MiB/s", 200 * MIB
+POLICIES = (WITHOUT, AGAIN, "drop", "detach", "spill", WITHOUT + RATE, "spill" + RATE)
+
+
+def run_stalled(options, policy):
+    words = [options.sluice, "tee", "--linger=0.001"]
+    size = options.size or STALLED.size
+    if policy.endswith(RATE):
+        words.append("--rate=400M")
+        policy, size = policy.removesuffix(RATE), RATE_SIZE
+    with ExitStack() as stack:
+        fds = stack.enter_context(_Descriptors())
+        if policy in (WITHOUT, AGAIN):
+            return run_once(options, STALLED, (tuple(words), lambda fd: (f"fd:{fd}",)), size)
+        _, sink = fds.pipe(MIB)
+        spill = os.path.join(options.memory_dir, f"sluice-spill-{os.getpid()}")
+        stack.callback(lambda: os.path.exists(spill) and os.unlink(spill))
+        word = f"fd:{sink},lag=4M,slow={policy}{'=' + spill if policy == 'spill' else ''}"
+        return run_once(options, STALLED, ((*words, word), lambda fd: (f"fd:{fd}",)), size,
+                        (sink,))
+
+
+def measure_stalled(options, say):
+    chance = random.Random(options.seed)
+    rounds = []
+
+    def ratio(name):
+        base = WITHOUT + RATE if name.endswith(RATE) else WITHOUT
+        return interval([one[name].throughput / one[base].throughput for one in rounds]).as_json()
+
+    for number in range(options.pairs):
+        say(f"stalled: round {number + 1} of {options.pairs}")
+        order = list(POLICIES)
+        chance.shuffle(order)
+        rounds.append({policy: run_stalled(options, policy) for policy in order})
+    return {
+        "mix": "stalled", "bytes": options.size or STALLED.size,
+        "rounds": [{name: run.as_json() for name, run in one.items()} for one in rounds],
+        "medians": {name: round(median(_of(rounds, name, "throughput")), 4) for name in POLICIES},
+        "to_without": {name: ratio(name) for name in POLICIES[1:]},
+    }
+
+
+def stalled_table(found):
+    lines = ["| a third sink that nobody reads | GiB/s of the others | to without it |", "| --- | --- | --- |"]
+    for name in POLICIES:
+        ratio = found["to_without"].get(name)
+        lines.append(f"| {name} | {found['medians'][name]:.2f} | "
+                     + (f"{ratio['median']:.2f} [{ratio['low']:.2f} {ratio['high']:.2f}] |" if ratio else "|"))
+    return "\n".join(lines)
 
 
 def run_pee(options, mix, size):
