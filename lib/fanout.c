@@ -232,7 +232,8 @@ static struct fanout_sink *new_sink(const struct sluice_sink_options *options)
     if (!sink)
         return NULL;
     sink->slow = options->slow;
-    sink->lag = options->lag ? options->lag : LAG;
+    sink->lag = options->lag ? options->lag : options->slow == SLUICE_SLOW_WAIT ? UINT64_MAX : LAG;
+    sink->few_fills = sink->lag == UINT64_MAX;
     if (sink->lag < 4096) /* a page is the least that a pipe gives room for */
         sink->lag = 4096;
     sink->lag_pipes = options->lag_pipes;

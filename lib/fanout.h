@@ -95,6 +95,7 @@ struct fanout_sink {
     unsigned flags;
     uint64_t lag;       /* bounds of the queue */
     unsigned lag_pipes; /* 0: its share */
+    bool few_fills;     /* no bound was given, and it waits: some fills of the source's pipe */
     struct rate rate;
     uint64_t not_before; /* by its rate; 0: now */
     bool blocked;        /* it said so in this step */
