@@ -633,7 +633,7 @@ struct sluice_sink_options {
     uint32_t flags; /* none yet */
     enum sluice_slow slow;
     uint64_t lag; /* most bytes of its backlog; 0: 16 MiB, or three fills of the source's pipe
-                            if it is waited for. Never less than a page, and no round is larger */
+                            if it is waited for. A page at least, and rounds are a quarter of it at most */
     uint32_t lag_pipes; /* most private pipes of its backlog, 0: by the number of sinks, 2 to 16 */
     uint64_t rate;      /* bytes a second at most; 0: no limit */
     sluice_endpoint

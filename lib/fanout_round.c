@@ -9,6 +9,8 @@
 
 enum {
     ROUND_MOST = 1 << 20,
+    ROUNDS_OF_LAG = 4,
+    PIECE = 4096,
     BUFFER_SIZE = 65536,
     /* Through memory a round costs a copy for each sink, through pipes a page's slot for each piece and
      * two calls a sink more: the measured break-even is between 4 and 16 KiB. */
@@ -53,14 +55,24 @@ static int fail(struct sluice_fanout *fanout, enum sluice_side side, const char 
     return fanout->failed ? error : 0;
 }
 
+/* A backlog of one round only would be at its bound with the first byte. */
+static uint64_t round_for_lag(uint64_t lag)
+{
+    const uint64_t share = lag / ROUNDS_OF_LAG;
+    return share < PIECE ? PIECE : share - share % PIECE;
+}
+
 uint64_t round_size(const struct sluice_fanout *fanout)
 {
+    const struct sluice_endpoint *source = fanout->in.endpoint;
     uint64_t size = fanout->stash.size ? fanout->stash.size : ROUND_MOST;
 
+    if (source->medium == MEDIUM_PIPE && source->capacity > 0 && source->capacity < size)
+        size = source->capacity;
     for (unsigned i = 0; i < fanout->sinks; i++) {
         const struct fanout_sink *sink = fanout->sink[i];
-        if (sink && sink->state == SLUICE_SINK_RUNNING && sink->lag < size)
-            size = sink->lag;
+        if (sink && sink->state == SLUICE_SINK_RUNNING && round_for_lag(sink->lag) < size)
+            size = round_for_lag(sink->lag);
     }
     return size;
 }
