@@ -10,7 +10,7 @@
 
 #include "sys.h"
 
-enum { LAG = 16 << 20, FEED_SIZE = 1 << 20 };
+enum { LAG = 16 << 20, FEED_SIZE = 1 << 20, PIPE_LEAST = 65536 };
 
 /* ---- making ---- */
 
@@ -84,7 +84,7 @@ int sluice_fanout_new(sluice_context *context, sluice_endpoint *source,
     fanout->context = context;
     fanout->options = own;
     fanout->stash.null = -1;
-    fanout->stash.size = own.pipe_size;
+    fanout->stash.size = own.pipe_size && own.pipe_size < PIPE_LEAST ? PIPE_LEAST : own.pipe_size;
     side_init(&fanout->in, SLUICE_SIDE_SOURCE, source, false, 0);
     side_stop_waiting(&fanout->in);
     fanout->by_memory = begins_by_memory(fanout);
