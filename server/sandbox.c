@@ -77,6 +77,8 @@ static const char *const resolver_paths[] = {"/etc",
 /* What a process may know of itself, and devices that do nothing. */
 static const char *const own_paths[] = {"/proc/self", "/dev/urandom", NULL};
 static const char *const null_paths[] = {"/dev/null", NULL};
+/* Where reports of a sanitizer are written. */
+static const char *const report_paths[] = {SANITIZED ? "/var/tmp" : NULL, NULL};
 
 static int allow_path(int rules, const char *path, uint64_t access)
 {
@@ -115,6 +117,7 @@ static int allow_all(int rules, const struct ruleset *withheld,
         {resolver_paths, READ},
         {own_paths, READ},
         {null_paths, WRITE_FILE},
+        {report_paths, WRITE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG},
         {options->read, READ},
         {options->write, WRITE_FILE | READ},
         {options->remove, LANDLOCK_ACCESS_FS_REMOVE_FILE},

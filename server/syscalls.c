@@ -25,149 +25,40 @@ int syscalls_restrict(void)
 #include <sys/socket.h>
 #include <unistd.h>
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED
-#endif
-#endif
-
 /* Always allowed. The kernel notes which calls a filter allows whatever their arguments, and does not
  * run it for those (since Linux 5.11): so moving bytes costs nothing more. */
 static const char *const always[] = {
     /* bytes */
-    "read",
-    "write",
-    "readv",
-    "writev",
-    "pread64",
-    "pwrite64",
-    "recvfrom",
-    "recvmsg",
-    "recvmmsg",
-    "sendto",
-    "sendmsg",
-    "sendmmsg",
-    "splice",
-    "tee",
-    "vmsplice",
-    "sendfile",
-    "copy_file_range",
+    "read", "write", "readv", "writev", "pread64", "pwrite64", "recvfrom", "recvmsg", "recvmmsg",
+    "sendto", "sendmsg", "sendmmsg", "splice", "tee", "vmsplice", "sendfile", "copy_file_range",
     /* sockets; no listen: those that there are to be are there */
-    "accept4",
-    "connect",
-    "bind",
-    "shutdown",
-    "getsockname",
-    "getpeername",
-    "getsockopt",
+    "accept4", "connect", "bind", "shutdown", "getsockname", "getpeername", "getsockopt",
     "setsockopt",
     /* descriptors */
-    "close",
-    "close_range",
-    "dup",
-    "fcntl",
-    "pipe2",
-    "eventfd2",
-    "fstat",
-    "fstatfs",
-    "newfstatat",
-    "statx",
-    "lseek",
-    "openat",
-    "readlinkat",
-    "readlink",
-    "faccessat",
-    "faccessat2",
-    "access",
-    "getdents64",
-    "ftruncate",
-    "fallocate",
-    "fadvise64",
-    "fsync",
-    "fdatasync",
-    "sync_file_range",
-    "cachestat",
-    "unlink",
-    "unlinkat",
-    "umask",
+    "close", "close_range", "dup", "fcntl", "pipe2", "eventfd2", "fstat", "fstatfs", "newfstatat",
+    "statx", "lseek", "openat", "readlinkat", "readlink", "faccessat", "faccessat2", "access",
+    "getdents64", "ftruncate", "fallocate", "fadvise64", "fsync", "fdatasync", "sync_file_range",
+    "cachestat", "unlink", "unlinkat", "umask",
     /* waiting */
-    "epoll_create1",
-    "epoll_ctl",
-    "epoll_wait",
-    "epoll_pwait",
-    "epoll_pwait2",
-    "poll",
-    "ppoll",
-    "select",
-    "pselect6",
-    "timerfd_create",
-    "timerfd_settime",
-    "signalfd4",
-    "nanosleep",
-    "clock_nanosleep",
-    "restart_syscall",
-    "futex",
-    "futex_waitv",
+    "epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "epoll_pwait2", "poll", "ppoll",
+    "select", "pselect6", "timerfd_create", "timerfd_settime", "signalfd4", "nanosleep",
+    "clock_nanosleep", "restart_syscall", "futex", "futex_waitv",
     /* memory */
-    "munmap",
-    "mremap",
-    "madvise",
-    "brk",
-    "membarrier",
+    "munmap", "mremap", "madvise", "brk", "membarrier",
     /* time, and what a process asks of itself */
-    "clock_gettime",
-    "clock_getres",
-    "gettimeofday",
-    "time",
-    "times",
-    "getrusage",
-    "getrandom",
-    "getpid",
-    "gettid",
-    "getppid",
-    "getuid",
-    "geteuid",
-    "getgid",
-    "getegid",
-    "getrlimit",
-    "uname",
-    "sysinfo",
-    "getcpu",
-    "sched_getaffinity",
-    "sched_yield",
-    "sched_getparam",
-    "sched_getscheduler",
+    "clock_gettime", "clock_getres", "gettimeofday", "time", "times", "getrusage", "getrandom",
+    "getpid", "gettid", "getppid", "getuid", "geteuid", "getgid", "getegid", "getrlimit", "uname",
+    "sysinfo", "getcpu", "sched_getaffinity", "sched_yield", "sched_getparam", "sched_getscheduler",
     /* signals, threads and the end */
-    "rt_sigaction",
-    "rt_sigprocmask",
-    "rt_sigreturn",
-    "rt_sigpending",
-    "rt_sigtimedwait",
-    "rt_sigsuspend",
-    "sigaltstack",
-    "setitimer",
-    "timer_create",
-    "timer_settime",
-    "timer_delete",
-    "set_robust_list",
-    "set_tid_address",
-    "rseq",
-    "exit",
-    "exit_group",
-#ifdef SANITIZED
-    /* The sanitizer's search for leaks stops the threads from a process of its own. */
-    "clone",
-    "ptrace",
-    "wait4",
-    "process_vm_readv",
-    "mprotect",
-    "mmap",
-    "prctl",
-    "tgkill",
-#endif
-};
+    "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "rt_sigpending", "rt_sigtimedwait",
+    "rt_sigsuspend", "sigaltstack", "setitimer", "timer_create", "timer_settime", "timer_delete",
+    "set_robust_list", "set_tid_address", "rseq", "exit", "exit_group"};
+
+/* What a sanitizer needs for its search for leaks, in a process of its own, and for its reports. */
+static const char *const by_sanitizers[] = {
+    "clone",     "ptrace",   "wait4", "process_vm_readv", "mprotect", "mmap", "prctl", "tgkill",
+    "open",      "stat",     "lstat", "getdents",         "dup2",     "pipe", "mkdir", "arch_prctl",
+    "setrlimit", "prlimit64"};
 
 /* Allowed if the bits of one argument that are in `mask` are those of `value`: PROT_EXEC alone, say. A
  * call may have several rows, each of which is enough. */
@@ -215,6 +106,8 @@ static int fill(scmp_filter_ctx filter)
 
     for (size_t i = 0; i < COUNT(always) && error == 0; i++)
         error = add(filter, SCMP_ACT_ALLOW, always[i], 0, none);
+    for (size_t i = 0; SANITIZED && i < COUNT(by_sanitizers) && error == 0; i++)
+        error = add(filter, SCMP_ACT_ALLOW, by_sanitizers[i], 0, none);
     for (size_t i = 0; i < COUNT(sometimes) && error == 0; i++)
         error = add(filter, SCMP_ACT_ALLOW, sometimes[i].name, 1,
                     SCMP_CMP64(sometimes[i].argument, SCMP_CMP_MASKED_EQ, sometimes[i].mask,

@@ -44,6 +44,7 @@ static const struct call {
     CALL(linkat), CALL(renameat2), CALL(statx), CALL(memfd_create), CALL(io_uring_setup),
     CALL(ppoll), CALL(epoll_create1), CALL(eventfd2), CALL(timerfd_create), CALL(signalfd4),
     CALL(getrandom), CALL(getrusage), CALL(mlockall), CALL(io_uring_enter),
+    CALL(landlock_create_ruleset),
 #ifdef SYS_poll
     CALL(poll),
 #endif
