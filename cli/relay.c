@@ -192,6 +192,10 @@ static int listen_admin(struct service *service, const char *option, const char 
     if (!word)
         return STATUS_DONE;
     int error = peer_parse(word, true, &peer, &why);
+    if (error == 0 && peer.address.any.sa_family == AF_UNIX) {
+        why = "HOST:PORT or :PORT is wanted";
+        error = -EINVAL;
+    }
     if (error < 0)
         return (int)usage_error("relay", "--%s=%s: %s", option, word, why ? why : strerror(-error));
     const int fd = error = listener_open(&peer, 64, false, &operation);
@@ -335,9 +339,7 @@ static int watch_signals(struct service *service)
 
 static int serve(struct service *service)
 {
-    int error = watch_signals(service);
-    if (error >= 0)
-        error = relay_run(service->relay);
+    const int error = relay_run(service->relay);
     if (error < 0) {
         message("cannot go on: %s", strerror(-error));
         return STATUS_FAILED;
@@ -349,10 +351,16 @@ static int serve(struct service *service)
     return totals.ended[RELAY_DRAINED] > 0 ? STATUS_FAILED : STATUS_DONE;
 }
 
+/* Signals first: from "listening on" on they mean what the manual says. */
 static int open_all(struct service *service)
 {
-    int status = listen_all(service);
+    const int error = watch_signals(service);
 
+    if (error < 0) {
+        message("cannot watch signals: %s", strerror(-error));
+        return STATUS_FAILED;
+    }
+    int status = listen_all(service);
     if (status == STATUS_DONE)
         status = open_admin(service);
     return status == STATUS_DONE ? relay_confine(service->words, service->made_path) : status;

@@ -286,8 +286,8 @@ check(all(clients.held_by(relay) for relay in RELAYS), "each relay holds long co
 no_new_failures(clients, 0, "before anything happened")
 
 # One is killed: what went by it is cut, and nothing else.
-relays[killed].signal(signal.SIGKILL)
 asked = time.monotonic()
+relays[killed].signal(signal.SIGKILL)
 relays[killed].process.wait()
 moment = time.monotonic()  # until now its kernel may have accepted what nobody took
 wait_for(lambda: haproxy.status(killed).startswith("DOWN"), "the killed relay to be down", 20)
