@@ -23,6 +23,8 @@ enum { CLIENTS_MOST = 64 };
 #define LINGERING (1 * SECOND)
 /* How long "ready" is said after the start. */
 #define READY_FOR (60 * SECOND)
+/* How long a pipe that was not to be had lowers the weight: several checks of whoever asks. */
+#define SHORT_FOR (10 * SECOND)
 
 struct admin {
     struct relay *relay;
@@ -30,6 +32,8 @@ struct admin {
     struct client *first, *last; /* in the order in which they came */
     unsigned clients;
     bool leaving;      /* it is going to drain */
+    uint64_t wanting;  /* pipes that were not to be had as asked for, at the last look */
+    uint64_t short_at; /* when there were more of them; 0: never */
     uint64_t started;  /* sys_now() */
     double start_time; /* since 1970 */
 };
@@ -329,7 +333,7 @@ static void http_accepted(struct listener *listener, int fd, const struct peer *
         read_request(client);
 }
 
-const char *agent_line(const struct relay_totals *totals, uint64_t age,
+const char *agent_line(const struct relay_totals *totals, uint64_t age, bool is_short,
                        char line[static AGENT_LINE])
 {
     uint64_t percent = 100;
@@ -340,9 +344,21 @@ const char *agent_line(const struct relay_totals *totals, uint64_t age,
         percent = totals->pipes_most ? 1 : 100;
     else
         percent = (totals->pipes_most - totals->pipes_used) * 100 / totals->pipes_most;
+    percent /= is_short ? 2 : 1;
     snprintf(line, AGENT_LINE, "%s%u%%\n", age < READY_FOR ? "ready " : "",
              percent ? (unsigned)percent : 1);
     return line;
+}
+
+/* Whether a pipe was refused, or granted smaller than asked for, of late. */
+static bool is_short_of_pipes(struct admin *admin, const struct relay_totals *totals, uint64_t now)
+{
+    const uint64_t wanting = totals->pipes_small + totals->pipes_refused;
+
+    if (wanting > admin->wanting)
+        admin->short_at = now;
+    admin->wanting = wanting;
+    return admin->short_at && now - admin->short_at < SHORT_FOR;
 }
 
 /* The line, and goodbye: whatever the other says. */
@@ -360,7 +376,8 @@ static void agent_accepted(struct listener *listener, int fd, const struct peer 
         totals.draining = true;
     else
         relay_read(admin->relay, &totals);
-    agent_line(&totals, sys_now() - admin->started, line);
+    const uint64_t now = sys_now();
+    agent_line(&totals, now - admin->started, is_short_of_pipes(admin, &totals, now), line);
     answer(client, strdup(line), strlen(line));
 }
 

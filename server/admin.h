@@ -29,12 +29,15 @@ void admin_announce_drain(struct admin *admin);
 /* Lets all clients go and stops listening. NULL is ignored. */
 void admin_free(struct admin *admin);
 
-/* The line that agent-check reads. "drain" when draining. Else a weight in percent, the share of the
- * pipes that is left, never 0; and for the first minute "ready" before it, which takes back a "drain"
- * of the relay that was here before. (Said for ever it would take back what an operator told HAProxy.)
- * age: nanoseconds since the start. Returns line. */
+/*
+ * The line that agent-check reads. "drain" when draining. Else a weight in percent, never 0: the share of
+ * the pipes that is left, and half of that while the kernel grants this user only small pipes or none
+ * (is_short): then others use up the budget. For the first minute "ready" stands before it, which takes back a
+ * "drain" of the relay that was here before. (Said for ever it would take back what an operator told HAProxy.)
+ * age: nanoseconds since the start. Returns line.
+ */
 enum { AGENT_LINE = 32 };
-const char *agent_line(const struct relay_totals *totals, uint64_t age,
+const char *agent_line(const struct relay_totals *totals, uint64_t age, bool is_short,
                        char line[static AGENT_LINE]);
 
 #endif

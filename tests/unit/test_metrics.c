@@ -140,14 +140,15 @@ static void agent_is_told_what_is_left(void **state)
 {
     static const struct {
         uint64_t used, most, age; /* seconds */
-        bool draining;
+        bool is_short, draining;
         const char *line;
     } lines[] = {
-        {0, 100, 0, false, "ready 100%\n"}, {25, 100, 59, false, "ready 75%\n"},
-        {25, 100, 60, false, "75%\n"},      {1, 1000, 60, false, "99%\n"},
-        {999, 1000, 60, false, "1%\n"},     {1000, 1000, 60, false, "1%\n"},
-        {1001, 1000, 60, false, "1%\n"},    {0, 0, 60, false, "100%\n"},
-        {0, 100, 0, true, "drain\n"},       {100, 100, 999, true, "drain\n"},
+        {0, 100, 0, false, false, "ready 100%\n"}, {25, 100, 59, false, false, "ready 75%\n"},
+        {25, 100, 60, false, false, "75%\n"},      {1, 1000, 60, false, false, "99%\n"},
+        {999, 1000, 60, false, false, "1%\n"},     {1000, 1000, 60, false, false, "1%\n"},
+        {1001, 1000, 60, false, false, "1%\n"},    {0, 0, 60, false, false, "100%\n"},
+        {0, 100, 60, true, false, "50%\n"},        {99, 100, 60, true, false, "1%\n"},
+        {0, 100, 0, false, true, "drain\n"},       {100, 100, 999, true, true, "drain\n"},
     };
     char line[AGENT_LINE];
 
@@ -156,7 +157,8 @@ static void agent_is_told_what_is_left(void **state)
         const struct relay_totals totals = {.pipes_used = lines[i].used,
                                             .pipes_most = lines[i].most,
                                             .draining = lines[i].draining};
-        assert_string_equal(agent_line(&totals, lines[i].age * 1000000000, line), lines[i].line);
+        agent_line(&totals, lines[i].age * 1000000000, lines[i].is_short, line);
+        assert_string_equal(line, lines[i].line);
     }
 }
 
