@@ -7,14 +7,7 @@
 #include <string.h>
 
 #include "server/proxy_protocol.h"
-
-#define MUST(condition)                                                                            \
-    do {                                                                                           \
-        if (!(condition))                                                                          \
-            abort();                                                                               \
-    } while (0)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t length);
+#include "tests/fuzz/must.h"
 
 /* The families that a stream can be told of, and what becomes of mapped addresses, may differ from
  * what was read in form, but no more on the second way round. */
