@@ -109,7 +109,7 @@ def hogs():
 def leaving():
     """SIGTERM: it says so, accepts for the delay, then refuses; what lives goes on to its end."""
     target = Echo()
-    relay = Relay("--metrics=:0", "--agent-check=:0", "--drain-delay=1.5", target=target.address)
+    relay = Relay("--metrics=:0", "--agent-check=:0", "--drain-delay=3", target=target.address)
     equal(relay.agent(), "ready 100%\n", "the agent-check at first")
     live = relay.client()
     live.sendall(b"a")
