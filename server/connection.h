@@ -32,6 +32,7 @@ struct end {
     bool is_unix;
     bool watched;
     bool reset; /* it failed: to its peer the connection was reset */
+    bool dead;  /* it cannot be told the end: nothing more is to be expected from it */
     bool left;  /* it was hung up on both ways, or failed */
     bool gone;  /* a UNIX socket that was closed: nobody takes what would be sent to it */
 };

@@ -110,7 +110,11 @@ static void ended(struct connection *connection, int which)
         return; /* an end after an error that another call was told: no end to be passed on */
     if (connection->direction[!which].ended && !sink_of(connection, which)->reset)
         return; /* both are closed now, which says it, too */
-    net_shutdown(sink_of(connection, which)->watch.fd, SHUT_WR);
+    if (net_shutdown(sink_of(connection, which)->watch.fd, SHUT_WR) < 0) {
+        sink_of(connection, which)->reset = true; /* it is not connected any more */
+        sink_of(connection, which)->dead = true;
+        connection->reason = RELAY_RESET;
+    }
 }
 
 static const char *end_name(const struct connection *connection, const struct end *end)
@@ -249,9 +253,10 @@ static bool is_over(const struct connection *connection)
 
     if (to_target->ended && to_client->ended)
         return true;
-    return (connection->end[END_CLIENT].reset && to_target->ended) ||
-           (connection->end[END_TARGET].reset && to_client->ended) ||
-           (connection->end[END_CLIENT].reset && connection->end[END_TARGET].reset);
+    const struct end *client = &connection->end[END_CLIENT], *target = &connection->end[END_TARGET];
+    return (client->reset && (to_target->ended || client->dead)) ||
+           (target->reset && (to_client->ended || target->dead)) ||
+           (client->reset && target->reset);
 }
 
 void connection_run(struct connection *connection)

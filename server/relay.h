@@ -23,8 +23,8 @@
 struct ends {
     struct peer client; /* length 0: not known */
     struct peer server; /* the address that the client connected to */
-    bool from_header; /* the header named them */
-    bool local;       /* it said that the proxy itself connects: a health check */
+    bool from_header;   /* the header named them */
+    bool local;         /* it said that the proxy itself connects: a health check */
 };
 
 /* What others hang in. Each may be NULL, and is called in the thread of a loop, never waiting. */
