@@ -553,10 +553,13 @@ static void header_event(struct connection *connection)
     if (got > 0 && know_ends(connection) == 0)
         length =
             hooks->header_read(hooks->data, worker->scratch, (size_t)got, connection->ends, &why);
-    if (length == 0 && (size_t)got < most)
+    const bool room = (size_t)got < most;
+    if (length == 0 && room && !connection->end[END_CLIENT].hup)
         return; /* more is to come, with an edge */
     if (length <= 0) {
-        refuse(connection, RELAY_BAD_HEADER, length == 0 ? "the header is too long" : why);
+        if (length == 0 && !room)
+            why = "the header is too long";
+        refuse(connection, RELAY_BAD_HEADER, why);
         return;
     }
     sys_recv(fd, worker->scratch, (size_t)length, MSG_DONTWAIT); /* seen to be there */
