@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A consumer at the tail reads what was just appended, again and again; one who is far behind reads an
- * old log from its beginning to its end, in the same limited page cache. What does the one at the tail
- * notice?
+ * A consumer at the tail reads what was appended a moment ago; one who is far behind reads an old log
+ * from its beginning to its end, in the same limited page cache. What does the one at the tail notice?
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,10 +19,10 @@
 #include "lib/sys.h"
 
 enum {
-    BATCHES = 300,
-    TAIL = 4 << 20,   /* bytes that the consumer at the tail goes through */
-    LIMIT = 16 << 20, /* of the group's memory: the old log does not fit */
-    PAUSE = 500000,   /* nanoseconds between two batches */
+    BATCHES = 128,
+    TAIL = 8 << 20,   /* bytes that were appended, which the consumer at the tail reads once */
+    LIMIT = 24 << 20, /* of the group's memory: the tail fits, the old log does not */
+    PAUSE = 1000000,  /* nanoseconds between two batches */
 };
 
 static int open_again(int fd, int flags)

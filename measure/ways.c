@@ -61,9 +61,10 @@ static void take_ledger(struct job *job, const sluice_transfer *transfer)
 static int run_transfer(struct job *job, sluice_context *context, sluice_endpoint *source,
                         sluice_endpoint *sink)
 {
+    const uint32_t flags = SLUICE_LENGTH | SLUICE_NO_SIGPIPE | SLUICE_EXACT;
+    const bool alone = job->cell->warmth == WARMTH_ALONE;
     const struct sluice_options options = {.size = sizeof options,
-                                           .flags =
-                                               SLUICE_LENGTH | SLUICE_NO_SIGPIPE | SLUICE_EXACT,
+                                           .flags = flags | (alone ? SLUICE_NO_READAHEAD : 0),
                                            .method = job->cell->way->method,
                                            .chunk = job->chunk,
                                            .length = job->bytes,
