@@ -38,6 +38,7 @@ static int read_old_log(const struct stage *stage, const struct broker_row *row)
     const struct sluice_options options = {
         .size = sizeof options,
         .flags = SLUICE_LENGTH | SLUICE_SOURCE_OFFSET,
+        .method = SLUICE_METHOD_READ_WRITE, /* /dev/null asks for no byte of a mapping */
         .length = stage->size,
         .cache = row->way->how == BEHIND_DROP ? SLUICE_CACHE_DROP : SLUICE_CACHE_KEEP};
     const int log = open_again(stage->source, O_RDONLY),
