@@ -194,7 +194,7 @@ static void put_group(const struct bench_report *report, unsigned group, const s
     size_t length;
 
     fprintf(out, "<section id=\"g%u\">", group);
-    element("h2", "", bench_title(report, cells, title), out);
+    element("h2", "", bench_title(cells, title), out);
     FILE *stream = open_memstream(&words, &length);
     if (stream) {
         bench_words_group(report, group, stream);
@@ -537,7 +537,7 @@ static void put_links(const struct bench_report *report, FILE *out)
     for (unsigned group = 0; (cells = bench_group(report, group, &count)); group++)
         if (cells->error != -ETIME) {
             fprintf(out, "<li><a href=\"#g%u\">", group);
-            escape(bench_title(report, cells, title), out);
+            escape(bench_title(cells, title), out);
             fputs("</a></li>", out);
         }
     if (report->broker)

@@ -74,8 +74,9 @@ static const struct option long_options[] = {
 
 static void print_help(FILE *out)
 {
-    unsigned column = (unsigned)fprintf(out, "%s", help) * 0 + 7;
+    unsigned column = 7; /* after "paths: " */
 
+    fputs(help, out);
     for (unsigned i = 0; path_at(i); i++) {
         if (column + strlen(path_at(i)->name) > 90)
             column = (unsigned)fprintf(out, "\n       ") - 1;

@@ -52,13 +52,11 @@ static const char *end_name(enum end end)
     return "?";
 }
 
-const char *bench_title(const struct bench_report *report, const struct cell *cell,
-                        char text[static BENCH_TITLE])
+const char *bench_title(const struct cell *cell, char text[static BENCH_TITLE])
 {
     char chunk[16];
     const struct path *path = cell->path;
 
-    (void)report;
     snprintf(text, BENCH_TITLE, "%s -> %s, %s calls%s%s", end_name(path->from), end_name(path->to),
              bench_chunk(cell->chunk, chunk), path->from == END_FILE ? ", page cache " : "",
              path->from == END_FILE ? warmth_name(cell->warmth) : "");

@@ -27,8 +27,7 @@ const struct cell *bench_group(const struct bench_report *report, unsigned group
                                unsigned *ret_count);
 /* "file -> tcp, 64 KiB calls, page cache hot". */
 #define BENCH_TITLE 96
-const char *bench_title(const struct bench_report *report, const struct cell *cell,
-                        char text[static BENCH_TITLE]);
+const char *bench_title(const struct cell *cell, char text[static BENCH_TITLE]);
 const char *bench_chunk(uint32_t chunk, char text[static 16]);
 const char *bench_error(const struct cell *cell, char text[static 160]);
 /* The median of a figure and its interval. */

@@ -71,7 +71,7 @@ static void print_group(const struct bench_report *report, const struct cell *ce
     char title[BENCH_TITLE], *words = NULL;
     size_t length;
 
-    fprintf(out, "\n%s\n", bench_title(report, cells, title));
+    fprintf(out, "\n%s\n", bench_title(cells, title));
     fprintf(out, "  %-16s %-20s %-20s %9s %9s %7s %6s %8s %5s %5s %5s\n", "", "CPU s/GiB", "GiB/s",
             "calls", "modes", "vol.", "inv.", "faults", "copy", "disk", "left");
     for (unsigned i = 0; i < count; i++)
