@@ -112,10 +112,9 @@ void bench_broker_words(const struct broker *broker, unsigned group, FILE *out)
     unsigned count;
     const struct broker_row *rows = bench_broker_group(broker, group, &count);
 
-    if (rows->way->part != BROKER_BEHIND) {
+    if (rows->way->part != BROKER_BEHIND)
         say_figure(broker, group, BROKER_CPU, "CPU per message", out);
-        say_figure(broker, group, BROKER_RATE, "Rate", out);
-    }
+    say_figure(broker, group, BROKER_RATE, "Rate", out);
     say_figure(broker, group, BROKER_P50, "Median time", out);
     say_figure(broker, group, BROKER_P99, "99 % within", out);
     for (unsigned i = 0; i < count; i++)

@@ -34,7 +34,7 @@ static const struct way ways[] = {
     {"vmsplice", SLUICE_METHOD_AUTO, way_vmsplice, END_MEMORY, SINKS},
     {"msg-zerocopy", SLUICE_METHOD_AUTO, way_msg_zerocopy, END_MEMORY, END_TCP},
     {"send-zc", SLUICE_METHOD_AUTO, way_send_zc, END_MEMORY, END_TCP},
-    {"direct", SLUICE_METHOD_AUTO, way_direct, END_FILE, SINKS, .direct = true},
+    {"direct", SLUICE_METHOD_DIRECT, NULL, END_FILE | STREAMS, SINKS},
     {"aio", SLUICE_METHOD_AUTO, way_aio, END_FILE, SINKS, .direct = true},
     {"io_uring", SLUICE_METHOD_AUTO, way_io_uring, END_FILE, SINKS, .direct = true},
 };
@@ -132,6 +132,14 @@ static struct cell *cell_add(struct making *making)
     return cell;
 }
 
+/* Past the page cache: a file is needed, and no less than its blocks. */
+static bool fits_directly(const struct way *way, const struct path *path, uint32_t chunk)
+{
+    if (!way->direct && way->method != SLUICE_METHOD_DIRECT)
+        return true;
+    return ((path->from | path->to) & END_FILE) && chunk >= 4 * KIB;
+}
+
 static int group_add(struct making *making, const struct path *path, uint32_t chunk,
                      enum warmth warmth)
 {
@@ -140,7 +148,7 @@ static int group_add(struct making *making, const struct path *path, uint32_t ch
     for (unsigned i = 0; i < WAYS; i++) {
         const struct way *way = &ways[i];
         if (!(way->from & path->from) || !(way->to & path->to) ||
-            !named(making->choice->ways, way->name) || (way->direct && chunk < 4 * KIB))
+            !named(making->choice->ways, way->name) || !fits_directly(way, path, chunk))
             continue;
         struct cell *cell = cell_add(making);
         if (!cell)

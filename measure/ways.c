@@ -219,24 +219,3 @@ int way_msg_zerocopy(struct job *job)
     }
     return error < 0 ? error : reap(job->out, &over, sent, true);
 }
-
-/* ---- past the page cache ---- */
-
-int way_direct(struct job *job)
-{
-    char *buffer;
-    int error = buffers_new(job->chunk, &buffer);
-
-    if (error < 0)
-        return error;
-    for (uint64_t done = 0; done < job->bytes && error == 0;) {
-        const ssize_t got = sys_pread(job->in, buffer, job->chunk, (int64_t)done);
-        if (got > 0)
-            error = write_all(job->out, buffer, (size_t)got);
-        else if (got != -EINTR)
-            error = got < 0 ? (int)got : -ENODATA;
-        done += got > 0 ? (uint64_t)got : 0;
-    }
-    free(buffer);
-    return error;
-}

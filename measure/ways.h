@@ -12,7 +12,6 @@ int way_write(struct job *job);    /* write(2) or send(2) from memory */
 int way_vmsplice(struct job *job); /* vmsplice(2), and splice(2) behind it where that is needed */
 int way_msg_zerocopy(struct job *job); /* send(2) with MSG_ZEROCOPY, completions reaped */
 int way_send_zc(struct job *job);      /* IORING_OP_SEND_ZC, some at once */
-int way_direct(struct job *job);       /* O_DIRECT pread(2), one at a time, and write(2) */
 int way_aio(struct job *job);          /* O_DIRECT aio_read(3), some at once, and write(2) */
 int way_io_uring(struct job *job);     /* the same by io_uring */
 
