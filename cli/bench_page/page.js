@@ -60,8 +60,9 @@
 
     /* On a scale of powers of ten, ticks at 1, 2 and 5. */
     const few = (value) => {
-        const first = Number(Number(value).toPrecision(1)) / 10 ** Math.floor(Math.log10(value) + 1e-9);
-        return [1, 2, 5].some((wanted) => Math.abs(first - wanted) < 0.01) ? String(Number(value)) : "";
+        const mantissa = value / 10 ** Math.floor(Math.log10(value) + 1e-9);
+        const wanted = [1, 2, 5].find((one) => Math.abs(mantissa - one) < 0.01);
+        return wanted ? String(Number(Number(value).toPrecision(3))) : "";
     };
     const logarithmic = (title, bounds) => ({
         type: "logarithmic", grid: {}, min: 0.85 * Math.min(...bounds), max: 1.15 * Math.max(...bounds), title: {display: true, text: title},
