@@ -15,7 +15,7 @@
 
 enum {
     /* Most bytes that recv is asked for. A read that brings as many says that more is there: the
-     * direction streams. Measured: see docs/relay.md. */
+     * direction streams. Chosen by counting calls: see docs/relay.md. */
     UNIT_SMALL = 32 << 10,
 };
 
