@@ -215,8 +215,9 @@ static size_t one(const char *directory, enum sluice_method method, struct run *
     } else {
         done = step_through(transfer, run, options.chunk, draw(&chance) % (run->size + 1));
     }
-    /* A file that is short for a moment may end there. */
-    if (done < 0 && !(done == -ENODATA && run->way->zeros))
+    /* A file that is short for a moment may end there; or it says "end", and has grown again when it is
+     * asked: then a method that was named has nobody to follow it. */
+    if (done < 0 && !((done == -ENODATA || done == -EIO) && run->way->zeros))
         fail_msg("seed %llu: %s", (unsigned long long)run->seed, strerror(-done));
     size_t length = 0;
     for (ssize_t value; (value = read(pipe[0], found + length, sizeof found - length)) > 0;)
