@@ -8,40 +8,12 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
+#include "refusal.h"
 #include "sys.h"
 
 enum { LAG = 16 << 20, FEED_SIZE = 1 << 20, PIPE_LEAST = 65536 };
 
 /* ---- making ---- */
-
-static int refuse(struct sluice_error *ret, int error, enum sluice_side side, const char *operation,
-                  const char *reason)
-{
-    const struct sluice_error refusal = {
-        .error = error, .side = side, .operation = operation, .reason = reason};
-    if (ret)
-        SIZED_COPY(ret, refusal);
-    return error;
-}
-
-static int check_end(struct sluice_endpoint *endpoint, enum sluice_side side, int wrong_access,
-                     struct sluice_error *ret)
-{
-    if (endpoint->fd < 0)
-        return refuse(ret, -EINVAL, side, "open", "it is only a kind, with no descriptor");
-    const int error = endpoint_refresh(endpoint);
-    if (error < 0)
-        return refuse(ret, error, side, "fcntl", NULL);
-    if (endpoint->medium == MEDIUM_OTHER)
-        return endpoint->name[0] == 'd'
-                   ? refuse(ret, -EISDIR, side, "open", NULL)
-                   : refuse(ret, -EINVAL, side, "open", "bytes cannot be moved to or from it");
-    if ((endpoint->flags & O_ACCMODE) == wrong_access)
-        return refuse(ret, -EBADF, side, "open",
-                      side == SLUICE_SIDE_SOURCE ? "it is not open for reading"
-                                                 : "it is not open for writing");
-    return 0;
-}
 
 static int read_options(struct sluice_fanout_options *own,
                         const struct sluice_fanout_options *given)
@@ -75,7 +47,7 @@ int sluice_fanout_new(sluice_context *context, sluice_endpoint *source,
     int error = read_options(&own, options);
     if (error < 0)
         return refuse(ret_error, error, SLUICE_SIDE_SETUP, "options", "a value is out of range");
-    error = check_end(source, SLUICE_SIDE_SOURCE, O_WRONLY, ret_error);
+    error = refuse_end(source, SLUICE_SIDE_SOURCE, O_WRONLY, ret_error);
     if (error < 0)
         return error;
     struct sluice_fanout *fanout = calloc(1, sizeof *fanout);
@@ -288,7 +260,7 @@ int sluice_fanout_add(sluice_fanout *fanout, sluice_endpoint *endpoint,
     int error = read_sink_options(&own, options);
     if (error < 0)
         return refuse(ret_error, error, SLUICE_SIDE_SETUP, "options", "a value is out of range");
-    error = check_end(endpoint, SLUICE_SIDE_SINK, O_RDONLY, ret_error);
+    error = refuse_end(endpoint, SLUICE_SIDE_SINK, O_RDONLY, ret_error);
     if (error < 0)
         return error;
     if (endpoint_same(fanout->in.endpoint, endpoint))

@@ -8,41 +8,13 @@
 
 #include "cancel.h"
 #include "options.h"
+#include "refusal.h"
 #include "sigpipe.h"
 #include "sys.h"
 #include "transfer.h"
 #include "witness.h"
 
 /* ---- making ---- */
-
-static int refuse(struct sluice_error *ret, int error, enum sluice_side side, const char *operation,
-                  const char *reason)
-{
-    const struct sluice_error refusal = {
-        .error = error, .side = side, .operation = operation, .reason = reason};
-    if (ret)
-        SIZED_COPY(ret, refusal);
-    return error;
-}
-
-static int check_end(struct sluice_endpoint *endpoint, enum sluice_side side, int wrong_access,
-                     struct sluice_error *ret)
-{
-    if (endpoint->fd < 0)
-        return refuse(ret, -EINVAL, side, "open", "it is only a kind, with no descriptor");
-    const int error = endpoint_refresh(endpoint);
-    if (error < 0)
-        return refuse(ret, error, side, "fcntl", NULL);
-    if (endpoint->medium == MEDIUM_OTHER)
-        return endpoint->name[0] == 'd'
-                   ? refuse(ret, -EISDIR, side, "open", NULL)
-                   : refuse(ret, -EINVAL, side, "open", "bytes cannot be moved to or from it");
-    if ((endpoint->flags & O_ACCMODE) == wrong_access)
-        return refuse(ret, -EBADF, side, "open",
-                      side == SLUICE_SIDE_SOURCE ? "it is not open for reading"
-                                                 : "it is not open for writing");
-    return 0;
-}
 
 static int check_offsets(const struct sluice_endpoint *endpoint, enum sluice_side side,
                          const struct sluice_options *options, struct sluice_error *ret)
@@ -65,9 +37,9 @@ static int check_offsets(const struct sluice_endpoint *endpoint, enum sluice_sid
 static int check_pair(struct sluice_endpoint *source, struct sluice_endpoint *sink,
                       const struct sluice_options *options, struct sluice_error *ret)
 {
-    int error = check_end(source, SLUICE_SIDE_SOURCE, O_WRONLY, ret);
+    int error = refuse_end(source, SLUICE_SIDE_SOURCE, O_WRONLY, ret);
     if (error >= 0)
-        error = check_end(sink, SLUICE_SIDE_SINK, O_RDONLY, ret);
+        error = refuse_end(sink, SLUICE_SIDE_SINK, O_RDONLY, ret);
     if (error >= 0)
         error = check_offsets(source, SLUICE_SIDE_SOURCE, options, ret);
     if (error >= 0)
