@@ -92,15 +92,13 @@ static void print_help(FILE *out)
     fputc('\n', out);
 }
 
-static enum status unknown_option(const char *word)
+static enum status no_such_option(const char *word)
 {
     const char *names[sizeof long_options / sizeof *long_options] = {0};
 
     for (size_t i = 0; long_options[i].name; i++)
         names[i] = long_options[i].name;
-    const char *near = strncmp(word, "--", 2) == 0 ? nearest_name(word + 2, names) : NULL;
-    return near ? usage_error("bench", "unknown option '%s'; did you mean '--%s'?", word, near)
-                : usage_error("bench", "unknown option '%s'", word);
+    return unknown_option("bench", word, names);
 }
 
 /* ---- arguments ---- */
@@ -258,7 +256,7 @@ static enum status parse_one(struct bench_options *options, int option, const ch
     case ':':
         return usage_error("bench", "'%s' needs an argument", word);
     default:
-        return unknown_option(word);
+        return no_such_option(word);
     }
 }
 

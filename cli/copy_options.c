@@ -350,24 +350,15 @@ static void print_help(const char *command, int which)
            command);
 }
 
-static void unknown_option(const char *command, const char *given, int which)
+static enum status no_such_option(const char *command, const char *given, int which)
 {
     const char *names[MOST_OPTIONS] = {0};
-    const char *word = given;
     unsigned count = 0;
 
     for (const struct option_row *row = rows; row < rows + ROWS; row++)
         if (row->commands & which)
             names[count++] = row->name;
-    while (*word == '-')
-        word++;
-    char name[64];
-    snprintf(name, sizeof name, "%.*s", (int)strcspn(word, "="), word);
-    const char *near = nearest_name(name, names);
-    if (near && strncmp(given, "--", 2) == 0)
-        usage_error(command, "unknown option '%s'; did you mean '--%s'?", given, near);
-    else
-        usage_error(command, "unknown option '%s'", given);
+    return unknown_option(command, given, names);
 }
 
 static enum status parse_addresses(const char *command, int count, char **words,
@@ -452,8 +443,8 @@ int copy_options_parse(const char *command, int argc, char **argv, struct copy_o
             return (int)usage_error(command, "option '%s' wants an argument", given);
         if (!row) {
             const char letter[] = {'-', (char)optopt, '\0'};
-            unknown_option(command, optopt && optopt < LONG_ONLY ? letter : given, which);
-            return STATUS_USAGE;
+            return (int)no_such_option(command, optopt && optopt < LONG_ONLY ? letter : given,
+                                       which);
         }
         if (!row->function) {
             print_help(command, which);

@@ -91,3 +91,22 @@ const char *nearest_name(const char *word, const char *const *names)
     }
     return nearest;
 }
+
+const char *nearest_option(const char *given, const char *const *names)
+{
+    char name[64];
+
+    if (strncmp(given, "--", 2) != 0)
+        return NULL;
+    given += strspn(given, "-");
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(given, "="), given);
+    return nearest_name(name, names);
+}
+
+enum status unknown_option(const char *command, const char *given, const char *const *names)
+{
+    const char *near = nearest_option(given, names);
+
+    return near ? usage_error(command, "unknown option '%s'; did you mean '--%s'?", given, near)
+                : usage_error(command, "unknown option '%s'", given);
+}

@@ -29,4 +29,10 @@ void notice(const char *format, ...) __attribute__((format(printf, 1, 2)));
  * NULL. */
 const char *nearest_name(const char *word, const char *const *names);
 
+/* The same for an option as it was given, "--NAME" or "--NAME=…"; NULL for a letter. */
+const char *nearest_option(const char *given, const char *const *names);
+
+/* Says that the command has no such option, and the name that was meant, as it seems. */
+enum status unknown_option(const char *command, const char *given, const char *const *names);
+
 #endif

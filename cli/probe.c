@@ -75,15 +75,13 @@ static const struct option long_options[] = {
     {0},
 };
 
-static enum status unknown_option(const char *word)
+static enum status no_such_option(const char *word)
 {
     const char *names[sizeof long_options / sizeof *long_options] = {0};
 
     for (size_t i = 0; long_options[i].name; i++)
         names[i] = long_options[i].name;
-    const char *near = strncmp(word, "--", 2) == 0 ? nearest_name(word + 2, names) : NULL;
-    return near ? usage_error("probe", "unknown option '%s'; did you mean '--%s'?", word, near)
-                : usage_error("probe", "unknown option '%s'", word);
+    return unknown_option("probe", word, names);
 }
 
 /* "veth0=3,4" */
@@ -162,7 +160,7 @@ static enum status parse_options(struct probing *probing, int argc, char **argv,
         case ':':
             return usage_error("probe", "'%s' needs an argument", word);
         default:
-            return unknown_option(word);
+            return no_such_option(word);
         }
     }
 }

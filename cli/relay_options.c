@@ -264,22 +264,13 @@ static void print_help(void)
            "sluice-relay(1).\n");
 }
 
-static void unknown_option(const char *given)
+static enum status no_such_option(const char *given)
 {
     const char *names[MOST_OPTIONS] = {0};
-    const char *word = given;
 
     for (unsigned i = 0; i < ROWS; i++)
         names[i] = rows[i].name;
-    while (*word == '-')
-        word++;
-    char name[64];
-    snprintf(name, sizeof name, "%.*s", (int)strcspn(word, "="), word);
-    const char *near = nearest_name(name, names);
-    if (near && strncmp(given, "--", 2) == 0)
-        usage_error("relay", "unknown option '%s'; did you mean '--%s'?", given, near);
-    else
-        usage_error("relay", "unknown option '%s'", given);
+    return unknown_option("relay", given, names);
 }
 
 static void build_tables(struct option *longs, char *shorts)
@@ -362,8 +353,7 @@ int relay_words_parse(int argc, char **argv, struct relay_words *ret)
             return (int)usage_error("relay", "option '%s' wants an argument", given);
         if (!row) {
             const char letter[] = {'-', (char)optopt, '\0'};
-            unknown_option(optopt && optopt < LONG_ONLY ? letter : given);
-            return STATUS_USAGE;
+            return (int)no_such_option(optopt && optopt < LONG_ONLY ? letter : given);
         }
         if (!row->function) {
             print_help();

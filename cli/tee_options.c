@@ -315,18 +315,15 @@ __attribute__((format(printf, 2, 3))) static int mistake(const struct tee *tee, 
     return STATUS_FAILED;
 }
 
-static int unknown_option(const struct tee *tee, const char *given)
+static int no_such_option(const struct tee *tee, const char *given)
 {
     const char *names[MOST_OPTIONS] = {0};
     unsigned count = 0;
-    char name[64];
 
     for (const struct option_row *row = rows; row < rows + ROWS; row++)
         if (row->name && (!tee->alone || row->gnu))
             names[count++] = row->name;
-    const char *word = given + strspn(given, "-");
-    snprintf(name, sizeof name, "%.*s", (int)strcspn(word, "="), word);
-    const char *near = strncmp(given, "--", 2) == 0 ? nearest_name(name, names) : NULL;
+    const char *near = nearest_option(given, names);
     return near ? mistake(tee, "unknown option '%s'; did you mean '--%s'?", given, near)
                 : mistake(tee, "unknown option '%s'", given);
 }
@@ -475,7 +472,7 @@ int tee_options_parse(struct tee *tee, int argc, char **argv)
             return mistake(tee, "option '%s' wants an argument", given);
         if (!row) {
             const char letter[] = {'-', (char)optopt, '\0'};
-            return unknown_option(tee, optopt && optopt < LONG_ONLY ? letter : given);
+            return no_such_option(tee, optopt && optopt < LONG_ONLY ? letter : given);
         }
         if (!row->function) {
             print_help(tee);
