@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "cache.h"
 
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +11,36 @@
 #include <unistd.h>
 
 #include "../sys.h"
+
+/* The line is drawn near the loads that hit: with several memory controllers, or sockets, flushed loads
+ * have more than one usual time, and those that were seen while calibrating need not be the shortest. */
+static unsigned threshold(unsigned most_hot, unsigned least_cold, unsigned limit)
+{
+    const unsigned middle = most_hot + (least_cold - most_hot) / 2;
+    return middle < limit ? middle : limit;
+}
+
+/* Nine of ten of each kind on their side. */
+struct cache cache_judge(const struct cache_times *times)
+{
+    return (struct cache){
+        .works = times->most_hot * 3 < times->least_cold * 2,
+        .cold = times->cold,
+        .hot = times->hot,
+        .threshold = threshold(times->most_hot, times->least_cold, 3 * times->most_hot),
+    };
+}
+
+struct cache cache_judge_far(const struct cache_times *times)
+{
+    return (struct cache){
+        .works = times->most_hot * 8 < times->least_cold * 7,
+        .cold = times->cold,
+        .hot = times->hot,
+        .threshold =
+            threshold(times->most_hot, times->least_cold, times->most_hot + times->most_hot / 6),
+    };
+}
 
 #if defined(__x86_64__)
 #include <x86intrin.h>
@@ -71,25 +104,89 @@ static unsigned quantile(unsigned *times, unsigned count, unsigned of_ten)
     return times[count * of_ten / 10];
 }
 
-/* Loads memory that was flushed, and flushed memory that was copied since. */
-static void calibrate_once(struct cache *cache, char *memory, char *copy, size_t length)
+/* ---- what a load takes ---- */
+
+struct loads {
+    unsigned time[ROUNDS * MOST_PAGES], count;
+};
+
+struct copy {
+    char *to;
+    const char *from;
+    size_t length;
+};
+
+static void *copy_it(void *argument)
 {
-    unsigned cold[ROUNDS * MOST_PAGES], hot[ROUNDS * MOST_PAGES], colds = 0, hots = 0;
+    const struct copy *copy = argument;
+    memcpy(copy->to, copy->from, copy->length);
+    return NULL;
+}
+
+/* On that processor, and waits for it. Returns 0 or a positive errno. */
+static int copy_on(int processor, struct copy *copy)
+{
+    pthread_attr_t attributes;
+    pthread_t thread;
+    cpu_set_t there;
+    sigset_t all, before;
+
+    CPU_ZERO(&there);
+    CPU_SET((size_t)processor, &there);
+    int error = pthread_attr_init(&attributes);
+    if (error)
+        return error;
+    error = pthread_attr_setaffinity_np(&attributes, sizeof there, &there);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* it is born with this mask */
+    if (!error)
+        error = pthread_create(&thread, &attributes, copy_it, copy);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attributes);
+    return error ? error : pthread_join(thread, NULL);
+}
+
+/* The one that is farthest from ours, as processors are numbered; -1: there is none. */
+static int far_processor(const cpu_set_t *allowed, int own)
+{
+    for (int processor = CPU_SETSIZE - 1; processor >= 0; processor--)
+        if (processor != own && CPU_ISSET((size_t)processor, allowed))
+            return processor;
+    return -1;
+}
+
+static void time_loads(const struct copy *copy, char byte, struct loads *loads)
+{
+    loads->count += load_pages(copy->from, copy->length, byte, loads->time + loads->count);
+}
+
+/* hottest: of ten hot loads so many are within most_hot. */
+static struct cache_times times_of(struct loads *cold, struct loads *hot, unsigned hottest)
+{
+    return (struct cache_times){
+        .cold = quantile(cold->time, cold->count, 5),
+        .least_cold = quantile(cold->time, cold->count, 1),
+        .hot = quantile(hot->time, hot->count, 5),
+        .most_hot = quantile(hot->time, hot->count, hottest),
+    };
+}
+
+/* Loads memory that was flushed, and flushed memory that was copied since. */
+static void calibrate_once(struct cache *cache, struct copy *copy)
+{
+    struct loads cold = {.count = 0}, hot = {.count = 0};
 
     for (int round = 0; round < ROUNDS; round++) {
-        cache_flush(memory, length);
-        colds += load_pages(memory, length, 1, cold + colds);
-        cache_flush(memory, length);
-        memcpy(copy, memory, length);
-        hots += load_pages(memory, length, 1, hot + hots);
+        cache_flush(copy->from, copy->length);
+        time_loads(copy, 1, &cold);
+        cache_flush(copy->from, copy->length);
+        copy_it(copy);
+        time_loads(copy, 1, &hot);
     }
-    cache->cold = quantile(cold, colds, 5);
-    cache->hot = quantile(hot, hots, 5);
-    /* Nine of ten of each are on their side, far from the other's. Between them, and not half-way between
-     * the medians: with several memory controllers flushed loads have more than one usual time. */
-    const unsigned most_hot = quantile(hot, hots, 9), least_cold = quantile(cold, colds, 1);
-    cache->threshold = most_hot + (least_cold - most_hot) / 2;
-    cache->works = colds && hots && most_hot * 3 < least_cold * 2;
+    if (cold.count && hot.count) {
+        const struct cache_times times = times_of(&cold, &hot, 9);
+        *cache = cache_judge(&times);
+    }
 }
 
 /* A neighbour on the machine may spoil one attempt, and the whole run would be without it. */
@@ -104,10 +201,50 @@ void cache_calibrate(struct cache *cache)
     if (sys_mmap(length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0, &copy) == 0) {
         memset(memory, 1, length);
         for (int attempt = 0; attempt < ATTEMPTS && !cache->works; attempt++)
-            calibrate_once(cache, memory, copy, length);
+            calibrate_once(cache, &(struct copy){.to = copy, .from = memory, .length = length});
         sys_munmap(copy, length);
     }
     sys_munmap(memory, length);
+}
+
+static void calibrate_far_once(struct cache *cache, struct copy *copy, char byte, int processor)
+{
+    struct loads cold = {.count = 0}, hot = {.count = 0};
+
+    for (int round = 0; round < ROUNDS; round++) {
+        cache_flush(copy->from, copy->length);
+        time_loads(copy, byte, &cold);
+        cache_flush(copy->from, copy->length);
+        if (copy_on(processor, copy) == 0)
+            time_loads(copy, byte, &hot);
+    }
+    if (cold.count && hot.count) {
+        const struct cache_times times = times_of(&cold, &hot, 7);
+        *cache = cache_judge_far(&times);
+    }
+}
+
+/* Meanwhile this thread must not go to the other processor itself. */
+void cache_calibrate_far(struct cache *cache, const char *pages, size_t length, char byte)
+{
+    struct copy copy = {.to = malloc(length), .from = pages, .length = length};
+    const int own = sched_getcpu();
+    cpu_set_t allowed, here;
+    int other = -1;
+
+    *cache = (struct cache){0};
+    CPU_ZERO(&here);
+    if (copy.to && own >= 0 && own < CPU_SETSIZE &&
+        sched_getaffinity(0, sizeof allowed, &allowed) == 0) {
+        CPU_SET((size_t)own, &here);
+        other = far_processor(&allowed, own);
+    }
+    if (other >= 0 && sched_setaffinity(0, sizeof here, &here) == 0) {
+        for (int attempt = 0; attempt < ATTEMPTS && !cache->works; attempt++)
+            calibrate_far_once(cache, &copy, byte, other);
+        sched_setaffinity(0, sizeof allowed, &allowed);
+    }
+    free(copy.to);
 }
 
 unsigned cache_look(const struct cache *cache, const char *pages, size_t length, char byte,
@@ -125,6 +262,12 @@ unsigned cache_look(const struct cache *cache, const char *pages, size_t length,
 
 void cache_calibrate(struct cache *cache)
 {
+    *cache = (struct cache){0};
+}
+
+void cache_calibrate_far(struct cache *cache, const char *pages, size_t length, char byte)
+{
+    (void)pages, (void)length, (void)byte;
     *cache = (struct cache){0};
 }
 

@@ -16,8 +16,23 @@ struct cache {
     unsigned threshold; /* between them */
 };
 
+/* What loads took, in cycles: medians, the bound that one cold load in ten is below, and the one that
+ * most hot loads are within. */
+struct cache_times {
+    unsigned cold, least_cold;
+    unsigned hot, most_hot;
+};
+
+/* Of lines that this processor has read, and of those that another has: they are nearer to the cold. */
+struct cache cache_judge(const struct cache_times *times);
+struct cache cache_judge_far(const struct cache_times *times);
+
 /* Learns what a load takes, from lines that were flushed and from lines that were copied. */
 void cache_calibrate(struct cache *cache);
+
+/* The same where another processor reads, of these very pages, since all differ: byte is what they
+ * hold. It works better while no processor sleeps (awake.h). */
+void cache_calibrate_far(struct cache *cache, const char *pages, size_t length, char byte);
 
 void cache_flush(const char *pages, size_t length);
 

@@ -33,6 +33,11 @@ def outcome(leg):
     return leg["error"] or leg["verdict"]
 
 
+def may_stay_unknown(kind, variant):
+    """The daemon of FUSE copies on whichever CPU it runs, and nobody need have seen it."""
+    return kind == "fuse-direct" or (kind == "fuse" and variant == "O_DIRECT")
+
+
 def check_table(probed, name, kind):
     """A neighbour's noise may leave a leg unknown, once; another verdict is never forgiven."""
     measured = [{(f"{leg['from']} -> {leg['to']}", leg["call"], leg["variant"]): leg
@@ -49,7 +54,7 @@ def check_table(probed, name, kind):
             check(outcome(legs[key]) in (verdict, "unknown"),
                   f"{name}: {key} is not {verdict}: {legs[key]}")
             seen.append(outcome(legs[key]))
-        unsure += verdict not in seen
+        unsure += verdict not in seen and not may_stay_unknown(kind, variant)
         compared += 1
     check(compared > 10, f"{name}: only {compared} verdicts were compared")
     return compared, unsure
