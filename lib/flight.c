@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -79,14 +78,10 @@ static void *work(void *data)
 
 static int start_thread(struct threads *threads)
 {
-    sigset_t all, before;
+    const int error = sys_thread_on(-1, work, threads, &threads->thread[threads->count]);
 
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    const int error = pthread_create(&threads->thread[threads->count], NULL, work, threads);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     threads->count += error == 0;
-    return -error;
+    return error;
 }
 
 static int threads_submit(struct flight *flight, struct request *request)

@@ -323,22 +323,40 @@ int sys_poll(struct pollfd *fds, nfds_t count, const struct timespec *timeout)
     return VALUE(ppoll(fds, count, timeout, NULL));
 }
 
-int sys_thread(void *(*function)(void *), void *argument)
+static int keep_on(pthread_attr_t *attributes, int processor)
+{
+    cpu_set_t there;
+
+    CPU_ZERO(&there);
+    CPU_SET((size_t)processor, &there);
+    return pthread_attr_setaffinity_np(attributes, sizeof there, &there);
+}
+
+int sys_thread_on(int processor, void *(*function)(void *), void *argument, pthread_t *ret)
 {
     pthread_attr_t attributes;
-    pthread_t thread;
     sigset_t all, before;
 
     int error = pthread_attr_init(&attributes);
     if (error)
         return -error;
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    if (processor >= 0)
+        error = keep_on(&attributes, processor);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before); /* it is born with this mask */
-    error = pthread_create(&thread, &attributes, function, argument);
+    if (!error)
+        error = pthread_create(ret, &attributes, function, argument);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
     return -error;
+}
+
+int sys_thread(void *(*function)(void *), void *argument)
+{
+    pthread_t thread;
+
+    const int error = sys_thread_on(-1, function, argument, &thread);
+    return error < 0 ? error : -pthread_detach(thread);
 }
 
 void sys_yield(void)

@@ -9,6 +9,7 @@
 #define SLUICE_SYS_H
 
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -91,7 +92,9 @@ int sys_epoll_take(int epoll, void **ret_data);
 int sys_eventfd(void);
 int sys_poll(struct pollfd *fds, nfds_t count, const struct timespec *timeout);
 
-/* A detached thread that takes no signal. 0 or a negative errno. */
+/* A thread that takes no signal, and is on that processor only (-1: on any). To be joined; or, without
+ * on, detached. 0 or a negative errno. */
+int sys_thread_on(int processor, void *(*function)(void *), void *argument, pthread_t *ret);
 int sys_thread(void *(*function)(void *), void *argument);
 
 /* Lets another process run on this CPU. */

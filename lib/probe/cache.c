@@ -3,7 +3,6 @@
 
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,33 +11,28 @@
 
 #include "../sys.h"
 
-/* The line is drawn near the loads that hit: with several memory controllers, or sockets, flushed loads
- * have more than one usual time, and those that were seen while calibrating need not be the shortest. */
-static unsigned threshold(unsigned most_hot, unsigned least_cold, unsigned limit)
-{
-    const unsigned middle = most_hot + (least_cold - most_hot) / 2;
-    return middle < limit ? middle : limit;
-}
+/* By who has read the lines. Hot loads are apart from cold ones if the most of them are so many times
+ * shorter; the line between them is drawn near the hot ones, at most so far off: with several memory
+ * controllers, or sockets, flushed loads have more than one usual time, and those that were seen while
+ * calibrating need not be the shortest. */
+static const struct {
+    unsigned apart[2];
+    unsigned farthest; /* in sixths of the most that a hot load took */
+} readers[] = {
+    [CACHE_HERE] = {{3, 2}, 18},
+    [CACHE_ELSEWHERE] = {{8, 7}, 7},
+};
 
-/* Nine of ten of each kind on their side. */
-struct cache cache_judge(const struct cache_times *times)
+struct cache cache_judge(const struct cache_times *times, enum cache_reader reader)
 {
+    const unsigned hot = times->most_hot, cold = times->least_cold;
+    const unsigned middle = hot + (cold - hot) / 2, farthest = hot * readers[reader].farthest / 6;
+
     return (struct cache){
-        .works = times->most_hot * 3 < times->least_cold * 2,
+        .works = hot * readers[reader].apart[0] < cold * readers[reader].apart[1],
         .cold = times->cold,
         .hot = times->hot,
-        .threshold = threshold(times->most_hot, times->least_cold, 3 * times->most_hot),
-    };
-}
-
-struct cache cache_judge_far(const struct cache_times *times)
-{
-    return (struct cache){
-        .works = times->most_hot * 8 < times->least_cold * 7,
-        .cold = times->cold,
-        .hot = times->hot,
-        .threshold =
-            threshold(times->most_hot, times->least_cold, times->most_hot + times->most_hot / 6),
+        .threshold = middle < farthest ? middle : farthest,
     };
 }
 
@@ -123,27 +117,17 @@ static void *copy_it(void *argument)
     return NULL;
 }
 
-/* On that processor, and waits for it. Returns 0 or a positive errno. */
+/* On that processor, -1: right here. 0 or a negative errno. */
 static int copy_on(int processor, struct copy *copy)
 {
-    pthread_attr_t attributes;
     pthread_t thread;
-    cpu_set_t there;
-    sigset_t all, before;
 
-    CPU_ZERO(&there);
-    CPU_SET((size_t)processor, &there);
-    int error = pthread_attr_init(&attributes);
-    if (error)
-        return error;
-    error = pthread_attr_setaffinity_np(&attributes, sizeof there, &there);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before); /* it is born with this mask */
-    if (!error)
-        error = pthread_create(&thread, &attributes, copy_it, copy);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attributes);
-    return error ? error : pthread_join(thread, NULL);
+    if (processor < 0) {
+        copy_it(copy);
+        return 0;
+    }
+    const int error = sys_thread_on(processor, copy_it, copy, &thread);
+    return error < 0 ? error : -pthread_join(thread, NULL);
 }
 
 /* The one that is farthest from ours, as processors are numbered; -1: there is none. */
@@ -160,36 +144,40 @@ static void time_loads(const struct copy *copy, char byte, struct loads *loads)
     loads->count += load_pages(copy->from, copy->length, byte, loads->time + loads->count);
 }
 
-/* hottest: of ten hot loads so many are within most_hot. */
-static struct cache_times times_of(struct loads *cold, struct loads *hot, unsigned hottest)
+/* Loads memory that was flushed, and flushed memory that was copied since, on that processor. */
+static struct cache calibrate_once(struct copy *copy, char byte, int processor)
 {
-    return (struct cache_times){
-        .cold = quantile(cold->time, cold->count, 5),
-        .least_cold = quantile(cold->time, cold->count, 1),
-        .hot = quantile(hot->time, hot->count, 5),
-        .most_hot = quantile(hot->time, hot->count, hottest),
-    };
-}
-
-/* Loads memory that was flushed, and flushed memory that was copied since. */
-static void calibrate_once(struct cache *cache, struct copy *copy)
-{
+    const bool here = processor < 0;
     struct loads cold = {.count = 0}, hot = {.count = 0};
 
     for (int round = 0; round < ROUNDS; round++) {
         cache_flush(copy->from, copy->length);
-        time_loads(copy, 1, &cold);
+        time_loads(copy, byte, &cold);
         cache_flush(copy->from, copy->length);
-        copy_it(copy);
-        time_loads(copy, 1, &hot);
+        if (copy_on(processor, copy) == 0)
+            time_loads(copy, byte, &hot);
     }
-    if (cold.count && hot.count) {
-        const struct cache_times times = times_of(&cold, &hot, 9);
-        *cache = cache_judge(&times);
-    }
+    if (!cold.count || !hot.count)
+        return (struct cache){0};
+    const struct cache_times times = {
+        .cold = quantile(cold.time, cold.count, 5),
+        .least_cold = quantile(cold.time, cold.count, 1),
+        .hot = quantile(hot.time, hot.count, 5),
+        .most_hot = quantile(hot.time, hot.count, here ? 9 : 7), /* six of ten tell a copy */
+    };
+    return cache_judge(&times, here ? CACHE_HERE : CACHE_ELSEWHERE);
 }
 
 /* A neighbour on the machine may spoil one attempt, and the whole run would be without it. */
+static struct cache calibrate(struct copy *copy, char byte, int processor)
+{
+    struct cache cache = {0};
+
+    for (int attempt = 0; attempt < ATTEMPTS && !cache.works; attempt++)
+        cache = calibrate_once(copy, byte, processor);
+    return cache;
+}
+
 void cache_calibrate(struct cache *cache)
 {
     const size_t length = PAGES * (size_t)sysconf(_SC_PAGESIZE);
@@ -200,28 +188,10 @@ void cache_calibrate(struct cache *cache)
         return;
     if (sys_mmap(length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0, &copy) == 0) {
         memset(memory, 1, length);
-        for (int attempt = 0; attempt < ATTEMPTS && !cache->works; attempt++)
-            calibrate_once(cache, &(struct copy){.to = copy, .from = memory, .length = length});
+        *cache = calibrate(&(struct copy){.to = copy, .from = memory, .length = length}, 1, -1);
         sys_munmap(copy, length);
     }
     sys_munmap(memory, length);
-}
-
-static void calibrate_far_once(struct cache *cache, struct copy *copy, char byte, int processor)
-{
-    struct loads cold = {.count = 0}, hot = {.count = 0};
-
-    for (int round = 0; round < ROUNDS; round++) {
-        cache_flush(copy->from, copy->length);
-        time_loads(copy, byte, &cold);
-        cache_flush(copy->from, copy->length);
-        if (copy_on(processor, copy) == 0)
-            time_loads(copy, byte, &hot);
-    }
-    if (cold.count && hot.count) {
-        const struct cache_times times = times_of(&cold, &hot, 7);
-        *cache = cache_judge_far(&times);
-    }
 }
 
 /* Meanwhile this thread must not go to the other processor itself. */
@@ -240,8 +210,7 @@ void cache_calibrate_far(struct cache *cache, const char *pages, size_t length, 
         other = far_processor(&allowed, own);
     }
     if (other >= 0 && sched_setaffinity(0, sizeof here, &here) == 0) {
-        for (int attempt = 0; attempt < ATTEMPTS && !cache->works; attempt++)
-            calibrate_far_once(cache, &copy, byte, other);
+        *cache = calibrate(&copy, byte, other);
         sched_setaffinity(0, sizeof allowed, &allowed);
     }
     free(copy.to);

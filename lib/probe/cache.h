@@ -23,9 +23,10 @@ struct cache_times {
     unsigned hot, most_hot;
 };
 
-/* Of lines that this processor has read, and of those that another has: they are nearer to the cold. */
-struct cache cache_judge(const struct cache_times *times);
-struct cache cache_judge_far(const struct cache_times *times);
+/* Lines that another processor has read are nearer to the cold. */
+enum cache_reader { CACHE_HERE, CACHE_ELSEWHERE };
+
+struct cache cache_judge(const struct cache_times *times, enum cache_reader reader);
 
 /* Learns what a load takes, from lines that were flushed and from lines that were copied. */
 void cache_calibrate(struct cache *cache);

@@ -324,6 +324,7 @@ WRAP(getsockopt)
 WRAP(eventfd)
 WRAP(poll)
 WRAP(thread)
+WRAP(thread_on)
 WRAP(yield)
 WRAP(now)
 WRAP(sleep_until)
@@ -892,6 +893,11 @@ static int no_thread;
 void inject_threads(int error)
 {
     no_thread = error;
+}
+
+int __wrap_sys_thread_on(int processor, void *(*function)(void *), void *argument, pthread_t *ret)
+{
+    return no_thread ? no_thread : __real_sys_thread_on(processor, function, argument, ret);
 }
 
 int __wrap_sys_thread(void *(*function)(void *), void *argument)
