@@ -74,6 +74,16 @@ for row in "${failing[@]}"; do
     rm "$tree/tests/cli/fails-$name.sh"
 done
 
+# A process that was killed while its leaks were looked for is no error, and hides none.
+notice='==2==Unable to get registers from thread 1.'
+row='r=${ASAN_OPTIONS##*log_path=}; '
+scenario killed <<<"${row}echo '$notice' >\$r.1"
+run_all 0 "2 passed, 0 failed, 1 skipped"
+scenario killed <<<"${row}printf '%s\n' '$notice' OVERFLOW >\$r.1"
+run_all 1 "1 passed, 1 failed, 1 skipped"
+expect_match OVERFLOW "$T/output"
+rm "$tree/tests/cli/killed.sh"
+
 # A C test that is in the tree and not in the build.
 touch "$tree/tests/unit/test_unbuilt.c"
 run_all 1 "1 passed, 1 failed, 1 skipped"
