@@ -179,11 +179,11 @@ static json_t *candidate_json(const struct sluice_candidate *candidate)
     json_t *legs = json_array();
     for (unsigned i = 0; i < candidate->legs; i++) {
         const struct sluice_leg *leg = &candidate->leg[i];
-        json_array_append_new(legs,
-                              json_pack("{ss ss ss ss ss ss ss*}", "from", leg->from, "to", leg->to,
-                                        "call", leg->call, "class", sluice_class_name(leg->class_),
-                                        "known", sluice_known_name(leg->known), "path", leg->path,
-                                        "path_out", leg->path_out));
+        json_array_append_new(legs, json_pack("{ss ss ss ss ss ss ss* ss*}", "from", leg->from,
+                                              "to", leg->to, "call", leg->call, "class",
+                                              sluice_class_name(leg->class_), "known",
+                                              sluice_known_name(leg->known), "path", leg->path,
+                                              "path_out", leg->path_out, "variant", leg->variant));
     }
     json_object_set_new(object, "copies", json_integer(candidate->copies));
     json_object_set_new(object, "legs", legs);

@@ -42,11 +42,12 @@ static json_t *leg_json(const struct sluice_row *row)
 {
     char leg[64];
     snprintf(leg, sizeof leg, "%s -> %s", row->leg.from, row->leg.to);
-    return json_pack("{ss ss ss ss ss sI sI sI so}", "leg", leg, "method",
+    return json_pack("{ss ss ss ss ss sI sI sI so ss*}", "leg", leg, "method",
                      sluice_method_name(row->method), "call", row->leg.call, "class",
                      sluice_class_name(row->leg.class_), "known", sluice_known_name(row->leg.known),
                      "bytes", integer(row->bytes), "calls", integer(row->calls), "eagain",
-                     integer(row->eagain), "seconds", seconds_json((double)row->nanoseconds / 1e9));
+                     integer(row->eagain), "seconds", seconds_json((double)row->nanoseconds / 1e9),
+                     "variant", row->leg.variant);
 }
 
 static json_t *legs_json(const struct report *report, unsigned rows)

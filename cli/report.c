@@ -89,6 +89,25 @@ static void print_depth(const struct sluice_ledger *ledger, FILE *out)
                 ledger->engine_refused ? ")" : "");
 }
 
+/* Where the page cache is to be left as it was found: by which of the two ways. */
+static void print_cache(const struct report *report, unsigned rows, FILE *out)
+{
+    uint64_t read = 0, written = 0;
+    char texts[2][32];
+
+    if (!report->uncached)
+        return;
+    for (unsigned i = 0; i < rows; i++) {
+        struct sluice_row row = {.size = sizeof row};
+        if (sluice_transfer_row(report->transfer, i, &row) < 0 || !row.leg.variant ||
+            strcmp(row.leg.variant, "RWF_DONTCACHE") != 0)
+            continue;
+        *(strcmp(row.leg.to, "user") == 0 ? &read : &written) += row.bytes;
+    }
+    fprintf(out, "page cache    left as it was: %s read and %s written by RWF_DONTCACHE\n",
+            units_format_bytes(read, texts[0]), units_format_bytes(written, texts[1]));
+}
+
 static const char *known_words(const struct report *report, unsigned rows, char text[static 64])
 {
     unsigned proven = 0;
@@ -132,6 +151,7 @@ void report_text(const struct report *report, FILE *out)
     print_pipe(&ledger, out);
     print_readahead(&ledger, out);
     print_depth(&ledger, out);
+    print_cache(report, ledger.rows, out);
     print_fallbacks(report, ledger.fallbacks, out);
     fprintf(out, "lost          %" PRIu64 " bytes, parked %s, salvaged %" PRIu64 "\n",
             ledger.parked + report->unsaved,

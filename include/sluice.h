@@ -291,15 +291,16 @@ enum sluice_option_flags {
                                       long as the transfer runs: it need not be blocked here */
     SLUICE_WITNESS = 1 << 6,       /* compare the thread's I/O accounting with the ledger, and mark
                                       legs that crossed user memory although they should not have */
-    SLUICE_EDGE_TRIGGERED = 1 << 16, /* the caller of sluice_transfer_step() waits for a stream socket by
+    SLUICE_EDGE_TRIGGERED =
+        1 << 16,              /* the caller of sluice_transfer_step() waits for a stream socket by
                                       edge triggers, its end among them (EPOLLRDHUP): a read that
                                       brings less than was asked for says that the source is dry, and
                                       the call that would say EAGAIN is saved. Told of the end, step
                                       until it comes. While the sink waits, nothing
                                       more is taken */
-    SLUICE_SNAPSHOT = 1 << 7,      /* bytes do not change once they are taken, whatever is done to the
+    SLUICE_SNAPSHOT = 1 << 7, /* bytes do not change once they are taken, whatever is done to the
                                      source then: no reference to its pages is handed on */
-    SLUICE_NO_READAHEAD = 1 << 8,  /* a cold source file is not asked for ahead of the cursor: what
+    SLUICE_NO_READAHEAD = 1 << 8, /* a cold source file is not asked for ahead of the cursor: what
                                       the kernel reads ahead by itself is all */
 };
 
@@ -327,7 +328,8 @@ struct sluice_options {
                                     source (by read-write, which looks at the bytes; the sink is a
                                     file that is not O_APPEND). never: they are written as zeros */
     enum sluice_cache cache;  /* drop: pages of the files that were not in the page cache before are
-                                    dropped behind the cursor, dirty ones once they are written.
+                                    dropped behind the cursor, dirty ones once they are written;
+                                    by RWF_DONTCACHE, from file to file, where that can be had.
                                     bypass: `direct` is the first choice, and what it cannot take
                                     (pieces that are no whole block) is dropped likewise */
 };
@@ -360,7 +362,8 @@ struct sluice_leg {
     enum sluice_known known;
     unsigned copies;      /* per byte; 2 where one call is two hops that both copy */
     uint64_t at;          /* when it was proven, seconds since the epoch; 0: it is expected */
-    const char *variant;  /* "O_DIRECT" where the library opens the end again for that; or NULL */
+    const char *variant;  /* "O_DIRECT" where the library opens the end again for that, or
+                             "RWF_DONTCACHE": static; or NULL */
     uint64_t reserved[2]; /* room to grow inside other structures: zero */
 };
 
@@ -632,7 +635,7 @@ struct sluice_sink_options {
     size_t size;
     uint32_t flags; /* none yet */
     enum sluice_slow slow;
-    uint64_t lag; /* most bytes of its backlog; 0: 16 MiB, or three fills of the source's pipe
+    uint64_t lag;       /* most bytes of its backlog; 0: 16 MiB, or three fills of the source's pipe
                             if it is waited for. A page at least, and rounds are a quarter of it at most */
     uint32_t lag_pipes; /* most private pipes of its backlog, 0: by the number of sinks, 2 to 16 */
     uint64_t rate;      /* bytes a second at most; 0: no limit */
@@ -792,10 +795,11 @@ enum sluice_verdict {
 
 /* The kind of evidence. Bits. */
 enum sluice_witness {
-    SLUICE_WITNESS_ALIAS = 1 << 0,   /* a later change of the source's memory was seen at the sink */
-    SLUICE_WITNESS_WORD = 1 << 1,    /* the kernel's own statement */
-    SLUICE_WITNESS_BLOCK = 1 << 2,   /* the block device's byte count */
-    SLUICE_WITNESS_CACHE = 1 << 3,   /* whether the CPU's cache holds the source's flushed lines again */
+    SLUICE_WITNESS_ALIAS = 1 << 0, /* a later change of the source's memory was seen at the sink */
+    SLUICE_WITNESS_WORD = 1 << 1,  /* the kernel's own statement */
+    SLUICE_WITNESS_BLOCK = 1 << 2, /* the block device's byte count */
+    SLUICE_WITNESS_CACHE =
+        1 << 3, /* whether the CPU's cache holds the source's flushed lines again */
     SLUICE_WITNESS_TRACE = 1 << 4,   /* tracepoints */
     SLUICE_WITNESS_SAMPLES = 1 << 5, /* the share of kernel samples in copy routines */
     SLUICE_WITNESS_COST = 1 << 6,    /* CPU time against a copy of the same bytes */
@@ -812,7 +816,8 @@ enum sluice_probe_flags {
     SLUICE_PROBE_SOCKETS = 1 << 1, /* legs into and out of sockets, on loopback */
     SLUICE_PROBE_FACTS = 1 << 2,   /* limits, features and interfaces */
     SLUICE_PROBE_HAZARDS = 1 << 3, /* what becomes of shared pages when one holder lets go */
-    SLUICE_PROBE_QUICK = 1 << 4,   /* aliases, the kernel's word and the CPU's cache only: well under a second */
+    SLUICE_PROBE_QUICK =
+        1 << 4, /* aliases, the kernel's word and the CPU's cache only: well under a second */
     SLUICE_PROBE_ALL = 0xf,
 };
 
@@ -822,15 +827,16 @@ typedef int (*sluice_probe_function)(const char *what, void *data);
 
 struct sluice_probe_options {
     size_t size;
-    uint32_t flags; /* enum sluice_probe_flags, or'ed; 0: SLUICE_PROBE_ALL */
-    uint32_t directories;         /* how many of these: */
-    const char *const *directory; /* in whose file systems an unnamed scratch file is made */
-    const sluice_plan *plan;      /* not NULL: only the legs of the methods that could serve it */
+    uint32_t flags;                 /* enum sluice_probe_flags, or'ed; 0: SLUICE_PROBE_ALL */
+    uint32_t directories;           /* how many of these: */
+    const char *const *directory;   /* in whose file systems an unnamed scratch file is made */
+    const sluice_plan *plan;        /* not NULL: only the legs of the methods that could serve it */
     sluice_probe_function progress; /* may be NULL */
     void *progress_data;
-    const char *through; /* not NULL: only legs of TCP, on the caller's own connection, `pair`, which
+    const char
+        *through;       /* not NULL: only legs of TCP, on the caller's own connection, `pair`, which
                             their place is then called by: a way that is not loopback */
-    int pair[2]; /* its two ends, where bytes are sent and received, both here: duplicated */
+    int pair[2];        /* its two ends, where bytes are sent and received, both here: duplicated */
     const char *device; /* not NULL: a block device to be measured too. ITS CONTENT IS LOST */
 };
 
@@ -839,16 +845,16 @@ struct sluice_probe_leg {
     size_t size;
     const char *from, *to; /* "ext4", "pipe", "memory", "tcp" … */
     const char *call;      /* "splice", "sendfile", "tee", "vmsplice", "send" … */
-    const char *variant;   /* "" or what is special: "SPLICE_F_MOVE", "O_DIRECT", "MSG_ZEROCOPY" … */
-    const char *place;     /* what it holds for: "ext4 rw,relatime", "loopback", "" for any */
+    const char *variant; /* "" or what is special: "SPLICE_F_MOVE", "O_DIRECT", "MSG_ZEROCOPY" … */
+    const char *place;   /* what it holds for: "ext4 rw,relatime", "loopback", "" for any */
     enum sluice_verdict verdict;
-    int error;           /* negative errno if it does not work here, else 0 */
-    unsigned witnesses;  /* those that say so: enum sluice_witness, or'ed */
-    int observed;        /* 1 if `path` was seen in sampled stacks, 0 if it is expected */
-    const char *path;    /* kernel functions, separated by ", " */
-    const char *note;    /* "" or what else was found: "no effect" */
-    uint64_t at;         /* when, seconds since the epoch */
-    unsigned evidence;   /* how many sluice_probe_evidence() there are; none after loading */
+    int error;          /* negative errno if it does not work here, else 0 */
+    unsigned witnesses; /* those that say so: enum sluice_witness, or'ed */
+    int observed;       /* 1 if `path` was seen in sampled stacks, 0 if it is expected */
+    const char *path;   /* kernel functions, separated by ", " */
+    const char *note;   /* "" or what else was found: "no effect" */
+    uint64_t at;        /* when, seconds since the epoch */
+    unsigned evidence;  /* how many sluice_probe_evidence() there are; none after loading */
 };
 
 struct sluice_evidence {

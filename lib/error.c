@@ -25,6 +25,8 @@ static const struct {
     [CALL_SEEK] = {"lseek", SLUICE_METHOD_MMAP_WRITE},
     [CALL_READ_CACHED] = {"read", SLUICE_METHOD_READ_WRITE},
     [CALL_WRITE_CACHED] = {"write", SLUICE_METHOD_READ_WRITE},
+    [CALL_READ_UNCACHED] = {"read", SLUICE_METHOD_READ_WRITE},
+    [CALL_WRITE_UNCACHED] = {"write", SLUICE_METHOD_READ_WRITE},
     [CALL_REFLINK] = {"FICLONERANGE", SLUICE_METHOD_REFLINK},
     [CALL_REFLINK_EDGE] = {"copy_file_range", SLUICE_METHOD_REFLINK},
     [CALL_HOLE] = {"lseek", SLUICE_METHOD_AUTO},
@@ -61,7 +63,9 @@ enum sluice_method call_method(enum call call)
 #define SHARING   (CALL(REFLINK) | CALL(REFLINK_EDGE) | CALL(COPY_RANGE))
 #define IN_KERNEL (SPLICES | CALL(SENDFILE) | SHARING)
 #define MOVING                                                                                     \
-    (DIRECT | IN_KERNEL | CALL(READ) | CALL(WRITE) | CALL(WRITE_MAPPED) | CALL(READ_BACK))
+    (DIRECT | IN_KERNEL | UNCACHED | CALL(READ) | CALL(WRITE) | CALL(WRITE_MAPPED) |               \
+     CALL(READ_BACK))
+#define UNCACHED   (CALL(READ_UNCACHED) | CALL(WRITE_UNCACHED))
 #define DIRECT_IN  (CALL(DIRECT_READ) | CALL(DIRECT_IN) | CALL(DIRECT_EDGE_IN))
 #define DIRECT_OUT (CALL(DIRECT_WRITE) | CALL(DIRECT_OUT) | CALL(DIRECT_EDGE_OUT))
 #define DIRECT                                                                                     \
@@ -109,6 +113,11 @@ static const struct {
     {CALL(WRITE_MAPPED), EFAULT, ACTION_FALLBACK},
     /* O_DIRECT takes aligned pieces only: heads, tails and short reads are none. */
     {CALL(READ) | CALL(WRITE) | CALL(WRITE_MAPPED), EINVAL, ACTION_BUFFERED},
+
+    /* RWF_DONTCACHE: not this kernel or file system; and O_DIRECT has no use for it. */
+    {UNCACHED, EOPNOTSUPP, ACTION_CACHED},
+    {UNCACHED, ENOSYS, ACTION_CACHED},
+    {UNCACHED, EINVAL, ACTION_CACHED},
 
     /* No private pipe: not enough descriptors, memory, or permission. Memory does instead. */
     {CALL(PIPE), EMFILE, ACTION_FALLBACK},
@@ -166,6 +175,8 @@ static const enum sluice_side call_sides[CALL_COUNT] = {
     [CALL_SEEK] = SLUICE_SIDE_SOURCE,
     [CALL_READ_CACHED] = SLUICE_SIDE_SOURCE,
     [CALL_WRITE_CACHED] = SLUICE_SIDE_SINK,
+    [CALL_READ_UNCACHED] = SLUICE_SIDE_SOURCE,
+    [CALL_WRITE_UNCACHED] = SLUICE_SIDE_SINK,
     [CALL_DIRECT_OPEN_IN] = SLUICE_SIDE_SOURCE,
     [CALL_DIRECT_OPEN_OUT] = SLUICE_SIDE_SINK,
     [CALL_DIRECT_READ] = SLUICE_SIDE_SOURCE,

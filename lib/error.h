@@ -27,6 +27,8 @@ enum call {
     CALL_SEEK,         /* lseek: the source's own offset */
     CALL_READ_CACHED,  /* CALL_READ and CALL_WRITE, after O_DIRECT was left: rows of their own */
     CALL_WRITE_CACHED,
+    CALL_READ_UNCACHED, /* CALL_READ and CALL_WRITE of what leaves the page cache by itself */
+    CALL_WRITE_UNCACHED,
     CALL_REFLINK,      /* source -> sink, no byte moves */
     CALL_REFLINK_EDGE, /* copy_file_range of what is no whole block */
     CALL_HOLE,         /* lseek: a hole of the source has become one of the sink */
@@ -57,6 +59,7 @@ enum action {
     ACTION_AGAIN,    /* the same call again, after a look at the cancel */
     ACTION_WAIT,     /* a side is not ready */
     ACTION_FALLBACK, /* the next method goes on at this byte */
+    ACTION_CACHED,   /* the same method goes on, by calls whose pages stay until they are dropped */
     ACTION_BUFFERED, /* the same method goes on, without O_DIRECT; if the end has none, it fails */
 };
 

@@ -171,7 +171,7 @@ void footprint_follow(struct sluice_transfer *transfer)
 
     if (footprint->source.on)
         follow_source(&footprint->source, &transfer->in, transfer->source_begin + delivered);
-    if (footprint->sink.on)
+    if (footprint->sink.on && !transfer_uncached(transfer, &transfer->out))
         follow_sink(footprint, &transfer->out, transfer->sink_begin + delivered);
 }
 
@@ -206,6 +206,21 @@ static bool leaves_a_trail(const struct sluice_endpoint *endpoint)
            strcmp(endpoint->name, "tmpfs") != 0;
 }
 
+bool footprint_uncached(const struct sluice_endpoint *endpoint)
+{
+    enum { NOWHERE = 62 }; /* 2 to the power of it: no file is as long */
+    char byte;
+
+    if (!leaves_a_trail(endpoint))
+        return false;
+    const bool readable = (endpoint->flags & O_ACCMODE) != O_WRONLY;
+    const int fd = readable ? endpoint->fd : endpoint_reopen(endpoint, O_RDONLY);
+    const ssize_t value = fd < 0 ? fd : sys_pread_uncached(fd, &byte, 1, (int64_t)1 << NOWHERE);
+    if (fd >= 0 && !readable)
+        sys_close(fd);
+    return value >= 0;
+}
+
 static void begin_trail(struct trail *trail, const struct sluice_endpoint *endpoint, uint64_t begin,
                         uint64_t end)
 {
@@ -237,11 +252,14 @@ void footprint_begin(struct sluice_transfer *transfer)
         uint64_t end = transfer->source_begin + transfer->expected + AHEAD;
         if (end > size || end < transfer->source_begin)
             end = size;
+        in->uncached = footprint_uncached(in->endpoint);
         begin_trail(&transfer->footprint.source, in->endpoint, transfer->source_begin, end);
     }
     if (leaves_a_trail(out->endpoint) && !(out->endpoint->flags & O_APPEND) &&
-        endpoint_size(out->endpoint, &size) >= 0)
+        endpoint_size(out->endpoint, &size) >= 0) {
+        out->uncached = footprint_uncached(out->endpoint);
         begin_trail(&transfer->footprint.sink, out->endpoint, transfer->sink_begin, size);
+    }
 }
 
 static uint64_t left_of(const struct trail *trail, int fd)

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct sluice_endpoint;
 struct sluice_transfer;
 
 struct range {
@@ -33,6 +34,10 @@ struct footprint {
     int error; /* the sink's device could not write: told here, fsync(2) does not tell it again */
     struct trail source, sink;
 };
+
+/* Whether reads and writes of this file can leave no trace of themselves (RWF_DONTCACHE). Asked at run
+ * time, by a read that gives nothing; what cannot be asked cannot. */
+bool footprint_uncached(const struct sluice_endpoint *endpoint);
 
 /* Looks at what is in the cache, once: when bytes are about to move, and a sink that was to be
  * emptied is empty. What cannot be known is no error. */

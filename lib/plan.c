@@ -14,6 +14,7 @@
 
 #include "alignment.h"
 #include "context.h"
+#include "footprint.h"
 #include "options.h"
 #include "snapshot.h"
 
@@ -131,6 +132,12 @@ struct sluice_leg plan_leg_write(const struct sluice_endpoint *to)
 {
     const char *call = to->medium & MEDIA_SOCKETS ? "send" : "write";
     return leg_make("user", to->name, call, hop_of(hops_out_of_memory, to->medium));
+}
+
+struct sluice_leg plan_leg_uncached(struct sluice_leg leg)
+{
+    leg.variant = "RWF_DONTCACHE";
+    return leg;
 }
 
 /* sendfile(2) is splice through a pipe that belongs to the task: one call, two hops. */
@@ -478,6 +485,22 @@ static bool wants_private_pages(const struct pair *pair)
     return must_not_refer(pair) && alignment_matters(pair->source);
 }
 
+/* Of a sink that is not there yet its file system is asked, if the source is on the same. */
+static bool sink_uncached(const struct pair *pair)
+{
+    const bool absent = pair->sink->fd < 0 && pair->sink->medium == MEDIUM_FILE;
+
+    if (sink_appends(pair) || (absent && across_file_systems(pair)))
+        return false;
+    return footprint_uncached(absent ? pair->source : pair->sink);
+}
+
+/* Writing a file begins by itself, and what was written leaves by itself: nobody waits for a window. */
+static bool drops_by_itself(const struct pair *pair)
+{
+    return pair->options->cache == SLUICE_CACHE_DROP && sink_uncached(pair);
+}
+
 /* By measurement (docs/benchmarks.md): CPU per byte, then throughput. The first row that has the
  * pair, whose bound is not exceeded and whose test is true, is taken. */
 /* clang-format off */
@@ -508,6 +531,9 @@ static const struct order {
     {MEDIA_ALL, MEDIA_ALL, 4096, NULL,
      {READ_WRITE, SENDFILE, SPLICE, COPY_RANGE, MMAP_WRITE},
      "so little is moved soonest by one read and one write"},
+    {FILES, FILES, 0, drops_by_itself,
+     {REFLINK, READ_WRITE, SPLICE, MMAP_WRITE, SENDFILE, COPY_RANGE},
+     "by RWF_DONTCACHE what it brings into the page cache leaves by itself: nothing is waited for"},
     {FILES, FILES, 0, may_share,
      {REFLINK, COPY_RANGE, SPLICE, MMAP_WRITE, SENDFILE, READ_WRITE},
      "this file system can share extents, or copy at the server"},
@@ -592,6 +618,17 @@ static void rank_by_copies(struct sluice_plan *plan)
                                         : "serves if those above fail";
 }
 
+/* read-write can leave the page cache as it was by itself: of each end that lets it. */
+static void mark_uncached(struct sluice_candidate *candidate, const struct pair *pair)
+{
+    if (candidate->method != SLUICE_METHOD_READ_WRITE || pair->options->cache == SLUICE_CACHE_KEEP)
+        return;
+    if (footprint_uncached(pair->source))
+        candidate->leg[0] = plan_leg_uncached(candidate->leg[0]);
+    if (sink_uncached(pair))
+        candidate->leg[1] = plan_leg_uncached(candidate->leg[1]);
+}
+
 void plan_make(struct sluice_plan *plan, const struct sluice_endpoint *source,
                const struct sluice_endpoint *sink, const struct sluice_options *options,
                uint64_t expected, const struct sluice_probe *probe)
@@ -613,6 +650,7 @@ void plan_make(struct sluice_plan *plan, const struct sluice_endpoint *source,
         candidate.ruled_out = ruled_out(methods[i], &pair);
         if (!candidate.ruled_out) {
             fill_legs(&candidate, source, sink);
+            mark_uncached(&candidate, &pair);
             const unsigned copies = expected_copies(&candidate);
             plan_prove_all(plan, probe, &candidate);
             otherwise = otherwise || candidate.copies != copies;

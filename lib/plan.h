@@ -60,6 +60,8 @@ struct sluice_leg plan_leg_hole(const char *from, const char *to, const char *ca
 struct sluice_leg plan_leg_clone(const char *from);
 struct sluice_leg plan_leg_read(const struct sluice_endpoint *from);
 struct sluice_leg plan_leg_write(const struct sluice_endpoint *to);
+/* By RWF_DONTCACHE. */
+struct sluice_leg plan_leg_uncached(struct sluice_leg leg);
 
 /* Whether files of this file system can share extents, or are copied at a server. */
 bool plan_shares_extents(const struct sluice_endpoint *endpoint);

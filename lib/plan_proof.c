@@ -51,7 +51,8 @@ void plan_prove(const struct sluice_plan *plan, const struct sluice_probe *probe
                 struct sluice_leg *leg)
 {
     const bool in = !is_between(leg->from), out = !is_between(leg->to);
-    const bool direct = leg->variant || (in && plan->source_direct) || (out && plan->sink_direct);
+    const bool direct = (leg->variant && strcmp(leg->variant, "O_DIRECT") == 0) ||
+                        (in && plan->source_direct) || (out && plan->sink_direct);
     char place[PLACE_TEXT];
 
     if (!probe || !plan->located)

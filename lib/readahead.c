@@ -69,6 +69,7 @@ static bool is_read(const struct sluice_transfer *transfer)
     const struct sluice_candidate *candidate = &transfer->plan.candidate[transfer->current];
 
     return candidate->leg[0].class_ != SLUICE_CLASS_OFFLOAD &&
+           !transfer_uncached(transfer, &transfer->in) &&
            candidate->method != SLUICE_METHOD_DIRECT &&
            !(candidate->method == SLUICE_METHOD_MMAP_WRITE &&
              (transfer->out.endpoint->medium & (MEDIUM_NULL | MEDIUM_ZERO)));

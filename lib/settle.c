@@ -228,6 +228,27 @@ static int go_buffered(struct sluice_transfer *transfer, enum call call, int err
     return 0;
 }
 
+/* RWF_DONTCACHE is not to be had after all: the same method goes on, and what it brings into the page
+ * cache is dropped window by window. */
+static int go_cached(struct sluice_transfer *transfer, enum call call, int error)
+{
+    struct side *side = call == CALL_READ_UNCACHED ? &transfer->in : &transfer->out;
+    const struct sluice_fallback record = {
+        .size = sizeof record,
+        .from = transfer->method->id,
+        .to = transfer->method->id,
+        .error = error,
+        .side = side->which,
+        .call = call_name(call),
+        .reason = "no RWF_DONTCACHE here: the page cache is dropped window by window",
+        .at = transfer->delivered,
+    };
+
+    side->uncached = false;
+    ledger_fell_back(&transfer->ledger, &record);
+    return 0;
+}
+
 /* ---- what a call did ---- */
 
 #define CALL(name) CALL_BIT(name)
@@ -235,11 +256,11 @@ static int go_buffered(struct sluice_transfer *transfer, enum call call, int err
     (CALL(REFLINK) | CALL(REFLINK_EDGE) | CALL(SENDFILE) | CALL(COPY_RANGE) | CALL(SPLICE) |       \
      CALL(WRITE_MAPPED) | CALL(HOLE))
 #define CALLS_TAKING                                                                               \
-    (CALLS_BOTH | CALL(READ) | CALL(SPLICE_IN) | CALL(DIRECT_READ) | CALL(DIRECT_IN) |             \
-     CALL(DIRECT_EDGE_IN) | CALL(DIRECT_TAKE) | CALL(DIRECT_COPY_IN))
+    (CALLS_BOTH | CALL(READ) | CALL(READ_UNCACHED) | CALL(SPLICE_IN) | CALL(DIRECT_READ) |         \
+     CALL(DIRECT_IN) | CALL(DIRECT_EDGE_IN) | CALL(DIRECT_TAKE) | CALL(DIRECT_COPY_IN))
 #define CALLS_DELIVERING                                                                           \
-    (CALLS_BOTH | CALL(WRITE) | CALL(SPLICE_OUT) | CALL(ZEROS) | CALL(DIRECT_WRITE) |              \
-     CALL(DIRECT_OUT) | CALL(DIRECT_EDGE_OUT) | CALL(DIRECT_GIVE))
+    (CALLS_BOTH | CALL(WRITE) | CALL(WRITE_UNCACHED) | CALL(SPLICE_OUT) | CALL(ZEROS) |            \
+     CALL(DIRECT_WRITE) | CALL(DIRECT_OUT) | CALL(DIRECT_EDGE_OUT) | CALL(DIRECT_GIVE))
 /* Of the source, though it is mmap that says so. */
 #define CALLS_ENDING (CALLS_TAKING | CALL(MAP))
 
@@ -279,6 +300,10 @@ static struct sluice_leg leg_of(const struct sluice_transfer *transfer, enum cal
         return through_the_cache(plan_leg_read(source));
     case CALL_WRITE_CACHED:
         return through_the_cache(plan_leg_write(sink));
+    case CALL_READ_UNCACHED:
+        return plan_leg_uncached(plan_leg_read(source));
+    case CALL_WRITE_UNCACHED:
+        return plan_leg_uncached(plan_leg_write(sink));
     case CALL_DIRECT_READ:
         return plan_leg_direct_read(source);
     case CALL_DIRECT_IN:
@@ -463,7 +488,7 @@ static int settle_zero(struct sluice_transfer *transfer, const struct move *move
         return fail_call(transfer, move->call, -EIO, "it took nothing and gave no reason");
     if (move->call != CALL_MAP)
         transfer_row(transfer, move->call)->calls++;
-    if (move->call != CALL_READ)
+    if (move->call != CALL_READ && move->call != CALL_READ_UNCACHED)
         return doubt_end(transfer, move->call);
     transfer->ended = true;
     return 0;
@@ -485,6 +510,8 @@ int transfer_settle(struct sluice_transfer *transfer, const struct move *move)
         return 0;
     case ACTION_FALLBACK:
         return transfer_fall_back(transfer, move->call, error, NULL);
+    case ACTION_CACHED:
+        return go_cached(transfer, move->call, error);
     case ACTION_BUFFERED:
         return go_buffered(transfer, move->call, error);
     default:

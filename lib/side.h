@@ -22,7 +22,9 @@ struct side {
     bool never_waits; /* calls on it return EAGAIN instead of waiting, or cannot wait at all */
     bool guarded;     /* the descriptor's own offset was `own`, and is to be so again */
     bool left_direct; /* O_DIRECT was given up for an unaligned piece */
-    bool blocked;     /* it said so in this step */
+    bool
+        uncached; /* pages that its reads or writes bring into the page cache can go by themselves */
+    bool blocked; /* it said so in this step */
     int64_t offset, own;
     int home; /* whose offset is given back: the endpoint's own descriptor, but for a stand-in */
 };

@@ -18,6 +18,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifndef RWF_DONTCACHE
+#define RWF_DONTCACHE 0x80 /* younger than many a header */
+#endif
+
 /* Offsets are handed to libc as off_t; the build asks for 64 bits of it. */
 _Static_assert(sizeof(off_t) == sizeof(int64_t), "build with _FILE_OFFSET_BITS=64");
 
@@ -84,6 +88,18 @@ ssize_t sys_write(int fd, const void *buffer, size_t length)
 ssize_t sys_pwrite(int fd, const void *buffer, size_t length, int64_t offset)
 {
     return VALUE(pwrite(fd, buffer, length, offset));
+}
+
+ssize_t sys_pread_uncached(int fd, void *buffer, size_t length, int64_t offset)
+{
+    const struct iovec iov = {.iov_base = buffer, .iov_len = length};
+    return VALUE(preadv2(fd, &iov, 1, offset, RWF_DONTCACHE));
+}
+
+ssize_t sys_pwrite_uncached(int fd, const void *buffer, size_t length, int64_t offset)
+{
+    const struct iovec iov = {.iov_base = (void *)(uintptr_t)buffer, .iov_len = length};
+    return VALUE(pwritev2(fd, &iov, 1, offset, RWF_DONTCACHE));
 }
 
 ssize_t sys_recv(int fd, void *buffer, size_t length, int flags)

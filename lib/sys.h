@@ -34,6 +34,11 @@ ssize_t sys_read(int fd, void *buffer, size_t length);
 ssize_t sys_pread(int fd, void *buffer, size_t length, int64_t offset);
 ssize_t sys_write(int fd, const void *buffer, size_t length);
 ssize_t sys_pwrite(int fd, const void *buffer, size_t length, int64_t offset);
+/* The same, and what comes into the page cache by it leaves again by itself: when it was read, or was
+ * written to the device (RWF_DONTCACHE, Linux 6.14). Offset -1: the descriptor's own. -EOPNOTSUPP
+ * where the kernel or the file system has no such thing. */
+ssize_t sys_pread_uncached(int fd, void *buffer, size_t length, int64_t offset);
+ssize_t sys_pwrite_uncached(int fd, const void *buffer, size_t length, int64_t offset);
 ssize_t sys_recv(int fd, void *buffer, size_t length, int flags);
 ssize_t sys_recvmsg(int fd, struct msghdr *message, int flags);
 ssize_t sys_send(int fd, const void *buffer, size_t length, int flags);

@@ -130,6 +130,13 @@ static inline bool transfer_in_pipe(const struct sluice_transfer *transfer)
     return transfer->pipe && transfer->pipe->parked > 0;
 }
 
+/* Whether what this side's calls bring into the page cache leaves it by itself. */
+static inline bool transfer_uncached(const struct sluice_transfer *transfer,
+                                     const struct side *side)
+{
+    return side->uncached && transfer->method->id == SLUICE_METHOD_READ_WRITE;
+}
+
 static inline uint64_t transfer_parked(const struct sluice_transfer *transfer)
 {
     return transfer->taken - transfer->delivered;

@@ -14,6 +14,7 @@
 
 enum {
     BUFFER_SIZE = 256 << 10,
+    UNCACHED_SIZE = 1 << 20, /* writing begins with each write: by larger pieces (docs/files.md) */
     /* Longer than any datagram: the kernel has those of UNIX sockets in one piece of memory, 4 MiB at
      * most, and 64 KiB of pages. What no datagram has filled costs nothing. */
     MESSAGE_SIZE = 5 << 20,
@@ -26,7 +27,7 @@ enum { UDP_MESSAGE = 1400, UNIX_MESSAGE = 65536 };
 static int buffer_get(struct sluice_transfer *transfer)
 {
     struct buffer *buffer = &transfer->buffer;
-    size_t size = BUFFER_SIZE;
+    size_t size = transfer_uncached(transfer, &transfer->out) ? UNCACHED_SIZE : BUFFER_SIZE;
 
     if (buffer->bytes)
         return 0;
@@ -107,6 +108,43 @@ ssize_t memory_read(struct sluice_transfer *transfer, void *into, size_t length)
     return value;
 }
 
+/* What comes into the page cache by this leaves again, if that can be had. */
+static struct move read_uncached(struct sluice_transfer *transfer, void *into, size_t length)
+{
+    struct side *in = &transfer->in;
+    struct move move = {.call = CALL_READ_UNCACHED};
+
+    move.value = sys_pread_uncached(in->fd, into, length, in->has_offset ? in->offset : -1);
+    if (move.value > 0 && in->has_offset)
+        in->offset += move.value;
+    return move;
+}
+
+static struct move write_uncached(struct sluice_transfer *transfer, const void *from, size_t length)
+{
+    struct side *out = &transfer->out;
+    struct move move = {.call = CALL_WRITE_UNCACHED};
+
+    move.value = sys_pwrite_uncached(out->fd, from, length, out->has_offset ? out->offset : -1);
+    if (move.value > 0 && out->has_offset)
+        out->offset += move.value;
+    return move;
+}
+
+static struct move read_some(struct sluice_transfer *transfer, void *into, size_t length)
+{
+    if (transfer_uncached(transfer, &transfer->in))
+        return read_uncached(transfer, into, length);
+    return (struct move){.call = CALL_READ, .value = memory_read(transfer, into, length)};
+}
+
+static struct move write_some(struct sluice_transfer *transfer, const void *from, size_t length)
+{
+    if (transfer_uncached(transfer, &transfer->out))
+        return write_uncached(transfer, from, length);
+    return (struct move){.call = CALL_WRITE, .value = memory_write(transfer, from, length)};
+}
+
 static struct move memory_fill(struct sluice_transfer *transfer, size_t want)
 {
     struct buffer *buffer = &transfer->buffer;
@@ -118,13 +156,13 @@ static struct move memory_fill(struct sluice_transfer *transfer, size_t want)
         return fill_message(transfer, transfer->may_wait ? 0 : MSG_DONTWAIT);
     if (want > buffer->capacity - buffer->end)
         want = buffer->capacity - buffer->end;
-    const ssize_t value = memory_read(transfer, buffer->bytes + buffer->end, want);
-    if (value > 0)
-        buffer->end += (size_t)value;
-    const bool dry = value > 0 && (size_t)value < want &&
-                     (transfer->options.flags & SLUICE_EDGE_TRIGGERED) &&
-                     (transfer->in.endpoint->medium & (MEDIUM_STREAM | MEDIUM_SOCKET));
-    return (struct move){.call = CALL_READ, .value = value, .dry = dry};
+    struct move move = read_some(transfer, buffer->bytes + buffer->end, want);
+    if (move.value > 0)
+        buffer->end += (size_t)move.value;
+    move.dry = move.value > 0 && (size_t)move.value < want &&
+               (transfer->options.flags & SLUICE_EDGE_TRIGGERED) &&
+               (transfer->in.endpoint->medium & (MEDIUM_STREAM | MEDIUM_SOCKET));
+    return move;
 }
 
 static bool memory_has_room(struct sluice_transfer *transfer)
@@ -186,13 +224,12 @@ struct move memory_drain(struct sluice_transfer *transfer)
     if (transfer->holes.made && length > 0 &&
         holes_zeros(transfer, buffer->bytes + buffer->start, &length))
         return drained(buffer, (struct move){.call = CALL_ZEROS, .value = (ssize_t)length});
-    ssize_t value = 0;
+    struct move move = {.call = CALL_WRITE};
     if (length > 0 || messages) /* an empty datagram becomes nothing in a byte stream */
-        value = memory_write(transfer, buffer->bytes + buffer->start, length);
+        move = write_some(transfer, buffer->bytes + buffer->start, length);
     /* 0 bytes are a message only where it has none. */
-    return drained(buffer, (struct move){.call = CALL_WRITE,
-                                         .value = value,
-                                         .message = buffer->message && (value > 0 || length == 0)});
+    move.message = buffer->message && (move.value > 0 || length == 0);
+    return drained(buffer, move);
 }
 
 struct move memory_read_back(struct sluice_transfer *transfer)
@@ -215,7 +252,7 @@ struct move memory_read_back(struct sluice_transfer *transfer)
 
 const struct method method_read_write = {
     .id = SLUICE_METHOD_READ_WRITE,
-    .chunk = BUFFER_SIZE,
+    .chunk = UNCACHED_SIZE,
     .fill = memory_fill,
     .has_room = memory_has_room,
 };

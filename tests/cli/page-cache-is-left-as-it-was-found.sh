@@ -8,6 +8,7 @@
 
 scenario <<'PY'
 import ctypes
+import errno
 import mmap
 
 SIZE = 24 * MIB + 777
@@ -44,6 +45,24 @@ def cool(path, hot=()):
 
 def left(result):
     return json.loads(result.out)["cache_left"]
+
+
+def leaves_by_itself(directory):
+    """Whether the kernel takes RWF_DONTCACHE for a file here."""
+    fd = os.open(file_with(b"x" * 4096, f"{directory}/asked"), os.O_RDWR)
+    try:
+        return os.pwritev(fd, [b"y" * 4096], 0, 0x80) == 4096
+    except OSError as error:
+        equal(error.errno, errno.EOPNOTSUPP, "RWF_DONTCACHE")
+        return False
+    finally:
+        os.close(fd)
+
+
+def by_itself(result):
+    """Bytes that were read, and written, by RWF_DONTCACHE, as the ledger has it."""
+    legs = [leg for leg in json.loads(result.out)["legs"] if leg.get("variant") == "RWF_DONTCACHE"]
+    return [sum(leg["bytes"] for leg in legs if leg["call"] == call) for call in ("read", "write")]
 
 
 data = random_bytes(SIZE)
@@ -84,6 +103,30 @@ for name, directory in file_systems().items():
     # Hot from end to end: all of it stays.
     copy("--cache=drop", "--reflink=never", source, sink).expect(0)
     check(sum(resident(source)) * PAGE > SIZE // 2, f"{name}: a hot source was dropped")
+    # What the kernel can do by itself is left to it, where it can; where it cannot, or a filter stands
+    # before it, windows are dropped. The sink's own pages, which somebody had there, stay either way.
+    kernel_can = leaves_by_itself(directory)
+    print(f"{name}: RWF_DONTCACHE {'is to be had' if kernel_can else 'is not to be had'}")
+    filtered = [helper("seccomp-deny"), "preadv2=EOPNOTSUPP,pwritev2=EOPNOTSUPP", "--"]
+    for prefix, can in (([], kernel_can), (filtered, False),
+                        ([helper("seccomp-deny"), "preadv2=EINVAL,pwritev2=EINVAL", "--"], False)):
+        what = f"{name}: {prefix[1] if prefix else 'the kernel asked'}"
+        for attempt in range(4):
+            file_with(data, sink)
+            cool(source, warm)
+            before = cool(sink, [(3 * MIB, 256 * KIB)])
+            was = resident(source)
+            found = copy("--cache=drop", "--json", "--reflink=never", "--offset=sink=0", source, sink,
+                         prefix=prefix).expect(0)
+            now, of_sink = resident(source), resident(sink)
+            if now == was and sum(of_sink) == before:
+                break
+        same_bytes(content(sink), data, what)
+        equal(by_itself(found), [SIZE, SIZE] if can else [0, 0], f"{what}: by RWF_DONTCACHE")
+        check(now == was, f"{what}: pages of the source: {sum(now)}, and were {sum(was)}")
+        first = 3 * MIB // PAGE
+        equal(sum(of_sink), before, f"{what}: pages of the sink")
+        equal(sum(of_sink[first:first + 256 * KIB // PAGE]), before, f"{what}: other pages stayed")
     # Into a pipe and a socket, and out of them; parts of a file; a copy that is stopped.
     cool(source)
     result = copy("--cache=drop", "--json", source, "-").expect(0)

@@ -42,12 +42,14 @@ static bool on, paused;
 
 #define IN_KERNEL                                                                                  \
     (POINT(SPLICE_IN) | POINT(SPLICE_OUT) | POINT(SPLICE) | POINT(SENDFILE) | POINT(COPY_RANGE))
-#define DIRECT_IN   (POINT(DIRECT_READ) | POINT(DIRECT_IN))
-#define DIRECT_OUT  (POINT(DIRECT_WRITE) | POINT(DIRECT_OUT))
-#define FROM_SOURCE (POINT(SPLICE_IN) | POINT(READ) | POINT(RECV) | POINT(RECVMSG) | DIRECT_IN)
+#define DIRECT_IN  (POINT(DIRECT_READ) | POINT(DIRECT_IN))
+#define DIRECT_OUT (POINT(DIRECT_WRITE) | POINT(DIRECT_OUT))
+#define FROM_SOURCE                                                                                \
+    (POINT(SPLICE_IN) | POINT(READ) | POINT(READ_UNCACHED) | POINT(RECV) | POINT(RECVMSG) |        \
+     DIRECT_IN)
 #define TO_SINK                                                                                    \
-    (DIRECT_OUT | POINT(SPLICE_OUT) | POINT(WRITE) | POINT(SEND) | POINT(WRITE_MAPPED) |           \
-     POINT(SEND_MAPPED))
+    (DIRECT_OUT | POINT(SPLICE_OUT) | POINT(WRITE) | POINT(WRITE_UNCACHED) | POINT(SEND) |         \
+     POINT(WRITE_MAPPED) | POINT(SEND_MAPPED))
 #define FROM_SOURCE_TO_SINK (POINT(SPLICE) | POINT(SENDFILE) | POINT(COPY_RANGE))
 #define MOVING              (FROM_SOURCE | TO_SINK | FROM_SOURCE_TO_SINK)
 /* A message cannot be cut: what is beyond the cut would be lost, or become two. */
@@ -301,6 +303,8 @@ WRAP(fadvise)
 WRAP(readlink)
 WRAP(sync_file_range)
 WRAP(pread_nowait)
+WRAP(pread_uncached)
+WRAP(pwrite_uncached)
 WRAP(fallocate)
 WRAP(read)
 WRAP(pread)
@@ -463,6 +467,24 @@ ssize_t __wrap_sys_pread_nowait(int fd, int64_t offset)
     int64_t value;
     return struck(POINT_READ_NOWAIT, NULL, &value) ? (ssize_t)value
                                                    : __real_sys_pread_nowait(fd, offset);
+}
+
+ssize_t __wrap_sys_pread_uncached(int fd, void *buffer, size_t length, int64_t offset)
+{
+    int64_t value;
+    if (length == 1) /* whether it can be had at all */
+        return __real_sys_pread_uncached(fd, buffer, length, offset);
+    if (!struck(POINT_READ_UNCACHED, &length, &value))
+        value = __real_sys_pread_uncached(fd, buffer, length, offset);
+    return done(POINT_READ_UNCACHED, value);
+}
+
+ssize_t __wrap_sys_pwrite_uncached(int fd, const void *buffer, size_t length, int64_t offset)
+{
+    int64_t value;
+    if (!struck(POINT_WRITE_UNCACHED, &length, &value))
+        value = __real_sys_pwrite_uncached(fd, buffer, length, offset);
+    return done(POINT_WRITE_UNCACHED, value);
 }
 
 static enum point read_point(int fd, size_t length)

@@ -50,6 +50,8 @@
     X(FADVISE, "fadvise")                                                                          \
     X(SYNC_FILE_RANGE, "sync_file_range")                                                          \
     X(READ_NOWAIT, "preadv2 without waiting")                                                      \
+    X(READ_UNCACHED, "preadv2 with RWF_DONTCACHE")                                                 \
+    X(WRITE_UNCACHED, "pwritev2 with RWF_DONTCACHE")                                               \
     X(SEEK_HOLES, "lseek for data or a hole")                                                      \
     X(SEEK_SOURCE, "lseek of the source")                                                          \
     X(SEEK_SINK, "lseek of the sink")                                                              \

@@ -16,6 +16,7 @@ enum expected {
     EXPECT_DONE = 1,      /* nothing comes of it: asked again, waited for, or done without */
     EXPECT_FALLBACK,      /* the next method goes on; without one, the error */
     EXPECT_BUFFERED,      /* an O_DIRECT end goes on without it; any other: the error */
+    EXPECT_CACHED,        /* the same method goes on by plain calls */
     EXPECT_ERROR,         /* this error, of this side */
     EXPECT_ERROR_OR_DONE, /* either, for calls that are made for several purposes */
 };

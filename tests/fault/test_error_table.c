@@ -22,6 +22,8 @@ static const struct {
 } calls[] = {
     {POINT_READ, CALL_READ},
     {POINT_WRITE, CALL_WRITE},
+    {POINT_READ_UNCACHED, CALL_READ_UNCACHED},
+    {POINT_WRITE_UNCACHED, CALL_WRITE_UNCACHED},
     {POINT_MMAP, CALL_MAP},
     {POINT_WRITE_MAPPED, CALL_WRITE_MAPPED},
     {POINT_SENDFILE, CALL_SENDFILE},
@@ -44,6 +46,8 @@ static enum action action_of(const struct manual_row *row)
         return row->error == EINTR ? ACTION_AGAIN : ACTION_WAIT;
     case EXPECT_FALLBACK:
         return ACTION_FALLBACK;
+    case EXPECT_CACHED:
+        return ACTION_CACHED;
     case EXPECT_BUFFERED:
         return ACTION_BUFFERED;
     default:

@@ -143,6 +143,9 @@ void verdict(const struct job *job, const struct fault *fault, enum expected exp
     case EXPECT_BUFFERED:
         check_buffered(job, fault, outcome, earlier);
         break;
+    case EXPECT_CACHED:
+        check_record(job, fault, outcome, earlier, manual_method(fault->point));
+        break;
     case EXPECT_ERROR:
         check_error(job, fault, outcome);
         break;
