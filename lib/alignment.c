@@ -6,6 +6,7 @@
 #include <linux/fs.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "sys.h"
 
@@ -90,4 +91,11 @@ int alignment_check(const struct sluice_endpoint *endpoint)
     if (fd != endpoint->fd)
         sys_close(fd);
     return error >= 0 && offset == 0 ? -EINVAL : 0;
+}
+
+size_t alignment_request(const struct sluice_endpoint *endpoint)
+{
+    unsigned pieces;
+    return sys_device_pieces(endpoint->fd, &pieces) < 0 ? 0
+                                                        : pieces * (size_t)sysconf(_SC_PAGESIZE);
 }

@@ -20,4 +20,8 @@ int alignment_find(const struct sluice_endpoint *endpoint, int direct, size_t *r
 /* Both of these, and nothing kept: 0, or the negative errno of what would fail. */
 int alignment_check(const struct sluice_endpoint *endpoint);
 
+/* Most bytes of scattered pages that the device takes in one request; 0: it is not known. A request
+ * for a little more costs the device a second one. */
+size_t alignment_request(const struct sluice_endpoint *endpoint);
+
 #endif

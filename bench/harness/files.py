@@ -146,6 +146,7 @@ def copy_runners(options, source, sink, size):
     found = {
         "sluice": ours(), "sluice again": ours(), "sluice --readahead=never":
         ours("--readahead=never"), "sluice --cache=drop": ours("--cache=drop"),
+        "sluice --cache=drop, by windows": ours("--cache=drop", "--method=splice"),
         "cp": other("cp", "--reflink=never", source, sink),
         "dd bs=1M": other("dd", "bs=1M", f"if={source}", f"of={sink}"),
         "dd bs=1M direct": other("dd", "bs=1M", "iflag=direct", "oflag=direct", f"if={source}",

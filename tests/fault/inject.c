@@ -294,6 +294,7 @@ WRAP(flight_submit)
 WRAP(flight_reap)
 WRAP(flight_close)
 WRAP(direct_alignment)
+WRAP(device_pieces)
 WRAP(vmsplice)
 WRAP(copy_file_range)
 WRAP(clone_range)
@@ -460,6 +461,11 @@ int __wrap_sys_sync_file_range(int fd, int64_t offset, int64_t length, unsigned 
     return struck(POINT_SYNC_FILE_RANGE, NULL, &value)
                ? (int)value
                : __real_sys_sync_file_range(fd, offset, length, flags);
+}
+
+int __wrap_sys_device_pieces(int fd, unsigned *ret)
+{
+    return __real_sys_device_pieces(fd, ret); /* advice; nothing depends on it but speed */
 }
 
 ssize_t __wrap_sys_pread_nowait(int fd, int64_t offset)
