@@ -6,7 +6,10 @@
 . "${SOURCE_ROOT:?}/tests/helpers/scenario.sh"
 
 scenario <<'PY'
+import errno
+import fcntl
 import random
+import struct
 
 MiB = 1 << 20
 
@@ -37,6 +40,44 @@ def data_of(path):
     finally:
         os.close(fd)
     return found
+
+
+def extents_of(path):
+    """Where the file has blocks with data, as (begin, end) by FIEMAP (what filefrag shows): neighbours
+    are one, and what is only set aside is none. None: this file system has no FIEMAP."""
+    found, at = [], 0
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+        while True:
+            request = bytearray(struct.pack("=QQLLLL", at, 2**63 - 1, 0, 0, 64, 0) + bytes(64 * 56))
+            try:
+                fcntl.ioctl(fd, 0xC020660B, request)
+            except OSError as error:
+                check(error.errno in (errno.EOPNOTSUPP, errno.ENOTTY), f"FIEMAP of {path}: {error}")
+                return None
+            count = struct.unpack_from("=L", request, 20)[0]
+            last = count == 0
+            for i in range(count):
+                begin, _, length, _, _, flags = struct.unpack_from("=QQQQQL", request, 32 + i * 56)
+                at, last = begin + length, bool(flags & 1)
+                if flags & 0x804:  # unwritten, or not even placed
+                    continue
+                if found and found[-1][1] == begin:
+                    found[-1] = (found[-1][0], at)
+                else:
+                    found.append((begin, at))
+            if last:
+                return found
+    finally:
+        os.close(fd)
+
+
+def cool(path):
+    """Out of the page cache: what is set aside and was read counts as data there (xfs)."""
+    fd = os.open(path, os.O_RDONLY)
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    os.close(fd)
 
 
 def within(inner, outer):
@@ -70,13 +111,15 @@ SHAPES = {
 }
 METHODS = ("auto", "splice", "sendfile", "copy-range", "mmap-write", "read-write")
 
+compared = 0  # extent maps
 for name, directory in file_systems().items():
     if name.startswith("fuse"):
         continue  # no SEEK_DATA, no blocks
     source, sink, other = (f"{directory}/{word}" for word in ("source", "sink", "other"))
     for shape, (pieces, size) in SHAPES.items():
         make(source, pieces, size)
-        wanted, taken = content(source), blocks(source)
+        wanted, taken, maps = content(source), blocks(source), extents_of(source)
+        compared += maps is not None
         for method in METHODS:
             what = f"{name}: {shape}, {method}"
             for old in (None, b"o" * (size // 2), b"o" * (size + 100000)):
@@ -85,12 +128,14 @@ for name, directory in file_systems().items():
                         file.write(old)
                 elif os.path.exists(sink):
                     os.unlink(sink)
+                cool(source)
                 found = ledger(f"--method={method}", "--reflink=never" if method != "copy-range"
                                else "--reflink=auto", source, sink)
                 same_bytes(content(sink), wanted, what)
                 check(within(data_of(sink), data_of(source)),
                       f"{what}: {data_of(sink)} is not within {data_of(source)}")
                 check(blocks(sink) <= taken + 16, f"{what}: {blocks(sink)} blocks of {taken}")
+                equal(extents_of(sink), maps, f"{what}: extents by FIEMAP")
         # In place, over data that is to go, and only there.
         old = b"o" * (size + 5 * MiB)
         with open(sink, "wb") as file:
@@ -126,6 +171,9 @@ for name, directory in file_systems().items():
         ledger("--sparse=always", other, sink)
         same_bytes(content(sink), wanted, f"{name}: {shape}, always, from a file")
         check(blocks(sink) <= most, f"{name}: {shape}: {blocks(sink)} blocks, cp has {most}")
+
+if ROOT and "ext4" in file_systems():
+    check(compared >= len(SHAPES), f"only {compared} extent maps were compared")
 
 # A descriptor's own offset stands where it should, whatever was asked for.
 path = sparse_file(4 * MiB)
