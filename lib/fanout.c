@@ -403,6 +403,7 @@ ssize_t sluice_fanout_salvage(sluice_fanout *fanout, unsigned id, void *buf, siz
         sink->queue.bytes -= (uint64_t)value;
         sink->dropped += (uint64_t)value;
     }
+    const int error = done < length ? spill_settle(fanout, sink) : 0;
     while (done < length && sink->spill.begin < sink->spill.end) {
         const uint64_t left = sink->spill.end - sink->spill.begin;
         const ssize_t value = sys_pread(sink->spill.file->fd, (char *)buf + done,
@@ -416,7 +417,7 @@ ssize_t sluice_fanout_salvage(sluice_fanout *fanout, unsigned id, void *buf, siz
         sink->spill.begin += (uint64_t)value;
         sink->dropped += (uint64_t)value;
     }
-    return (ssize_t)done;
+    return done > 0 || error >= 0 ? (ssize_t)done : error;
 }
 
 /* ---- looking at it ---- */
@@ -472,7 +473,7 @@ int sluice_fanout_sink(const sluice_fanout *fanout, unsigned id, struct sluice_s
         .spill_end = sink->spill.end,
         .lag = sink_lag(sink),
         .lag_most = sink->lag_most,
-        .pipes = sink->queue.pipes,
+        .pipes = sink->queue.pipes + spill_pipes(sink),
         .pipes_most = sink->pipes_most,
         .calls = sink->calls,
         .eagain = sink->eagain,

@@ -13,6 +13,8 @@
  *   fanout_queue.c    the private pipes: which are idle, which wait in whose queue
  *   fanout_sink.c     one sink: drains its queue, dies, is taken off
  *   fanout_policy.c   what becomes of a sink that is too slow
+ *   fanout_spill.c    the file behind the queue of a sink that spills
+ *   fanout_spiller.c  the thread that writes it
  *   fanout_drainer.c  a thread for a sink that cannot be driven without waiting
  *   fanout_run.c      what is done next, what is waited for
  *   fanout.c          the object as its owner sees it
@@ -35,7 +37,8 @@ struct parcel {
     struct parcel *next;
     struct pipe *pipe; /* NULL: [start, end) of the buffer */
     size_t start, end;
-    uint64_t used; /* of the pipe's capacity, slots by their nominal size: at most so much */
+    uint64_t used;      /* of the pipe's capacity, slots by their nominal size: at most so much */
+    uint64_t at, bytes; /* where in the spill file they go, how many they were, once submitted */
 };
 
 /* The private pipes of a fan-out that hold nothing, the smallest first. All have O_NONBLOCK on the
@@ -71,10 +74,19 @@ struct scratch {
     size_t start, end;
 };
 
-/* What did not fit into a lagging sink's queue, in a file: [begin, end) of it is still to come. */
+struct spiller;
+
+/* What did not fit into a lagging sink's queue: [begin, end) of a file is still to come, then what the
+ * thread has in hand, then what waits for that. */
 struct spill {
     struct sluice_endpoint *file; /* NULL: none */
-    uint64_t begin, end, most;
+    uint64_t begin, end;
+    struct spiller *spiller; /* NULL: not needed yet, or none can be had */
+    bool inline_;            /* none can be had: the file is written at once */
+    bool runs_out;           /* the sink has caught up with the file: nothing more goes to it */
+    unsigned in_hand;        /* pipes that the thread has, and what they held */
+    uint64_t in_hand_bytes;
+    struct queue waiting; /* pipes */
 };
 
 struct drainer;
@@ -176,7 +188,11 @@ void stash_close(struct sluice_fanout *fanout);
  * holds some. */
 int stash_drop(struct sluice_fanout *fanout, struct pipe *pipe, size_t length);
 
-void queue_push(struct fanout_sink *sink, struct parcel *parcel, uint64_t bytes);
+/* Into one of the sink's two: `queue`, or what waits for its file. */
+void queue_push(struct fanout_sink *sink, struct queue *queue, struct parcel *parcel,
+                uint64_t bytes);
+/* The head of it, or NULL. The bytes are the caller's to count. */
+struct parcel *queue_shift(struct queue *queue);
 /* The head is empty: to the stash. */
 void queue_pop(struct sluice_fanout *fanout, struct fanout_sink *sink);
 /* Everything in it is thrown away; returns how many bytes that were. */
@@ -221,13 +237,52 @@ void sink_free(struct sluice_fanout *fanout, struct fanout_sink *sink);
 /* Before a round of `want` bytes at most: asks each sink that is at its bound for its policy.
  * Returns false if one waits. */
 bool policy_admits(struct sluice_fanout *fanout, uint64_t want);
-/* [start, end) of the buffer, or a pipe's content, to the file behind the queue. The pipe is empty
- * afterwards, whatever happens. */
+/* Whether as much waits for the file as may wait for the sink. */
+bool policy_file_is_slow(const struct sluice_fanout *fanout, const struct fanout_sink *sink);
+
+/* ---- fanout_spill.c ---- */
+
+/* Whether there is anything between the queue and newer bytes. */
+bool spill_holds(const struct fanout_sink *sink);
+/* What is not in the file yet: bytes, and the pipes they are in. */
+uint64_t spill_pending(const struct fanout_sink *sink);
+unsigned spill_pipes(const struct fanout_sink *sink);
+/* Whether pipes may wait for the file. If not, it is written at once. */
+bool spill_has_thread(struct fanout_sink *sink);
+/* Towards the file: a pipe, which is not the caller's any more; bytes in memory, written at once; the
+ * whole queue, which is to be discarded then. */
+void spill_pipe(struct sluice_fanout *fanout, struct fanout_sink *sink, struct parcel *parcel);
 void spill_memory(struct sluice_fanout *fanout, struct fanout_sink *sink, const char *bytes,
                   size_t length);
-void spill_pipe(struct sluice_fanout *fanout, struct fanout_sink *sink, struct pipe *pipe);
+void spill_queue(struct sluice_fanout *fanout, struct fanout_sink *sink);
+/* Takes back what the thread has written, and gives it more. */
+void spill_turn(struct sluice_fanout *fanout, struct fanout_sink *sink);
+/* Waits until everything is in the file. 0, or a negative errno. */
+int spill_settle(struct sluice_fanout *fanout, struct fanout_sink *sink);
 /* The next part of the file, into the sink's empty queue. Whether there was one. */
 bool spill_refill(struct sluice_fanout *fanout, struct fanout_sink *sink);
+/* Nothing more is written, but what the thread is at. */
+void spill_stop(struct sluice_fanout *fanout, struct fanout_sink *sink);
+/* Waits for that: then nobody uses the file. */
+void spill_free(struct sluice_fanout *fanout, struct fanout_sink *sink);
+/* All that the pipe holds, into the file at `at`. 0, or a negative errno: the rest is still parked. */
+int spill_write(int fd, struct pipe *pipe, uint64_t at);
+
+/* ---- fanout_spiller.c ---- */
+
+/* A thread that writes pipes into a private copy of the file's descriptor. 0 or a negative errno. */
+int spiller_start(const struct sluice_endpoint *file, struct spiller **ret);
+/* Readable while something may be reaped. */
+int spiller_event(const struct spiller *spiller);
+/* Its pipe's content is to go to its place in the file: both are the thread's until it is reaped. */
+void spiller_submit(struct spiller *spiller, struct parcel *parcel);
+/* The next one that is done, in order: with an error, it may hold what was not written. NULL: none, and
+ * `wait` is false; with it something has to be submitted. */
+struct parcel *spiller_reap(struct spiller *spiller, bool wait, int *ret_error);
+/* What was submitted comes back as it is. */
+void spiller_stop(struct spiller *spiller);
+/* Lets it go: everything is reaped. */
+void spiller_release(struct spiller *spiller);
 
 /* ---- fanout_round.c ---- */
 

@@ -45,9 +45,12 @@ unsigned stash_share(const struct sluice_fanout *fanout)
 /* All pipes together stay below what an ordinary user has (64 MiB, his other pipes included). */
 static uint32_t size_for(const struct sluice_fanout *fanout)
 {
-    const uint64_t pipes = (uint64_t)fanout->running * (1 + stash_share(fanout));
+    uint64_t pipes = (uint64_t)fanout->running * (1 + stash_share(fanout));
     uint32_t size = SIZE_MOST;
 
+    for (unsigned i = 0; i < fanout->sinks; i++) /* as many wait for a file */
+        if (fanout->sink[i] && fanout->sink[i]->spill.file)
+            pipes += stash_share(fanout);
     while (size > SIZE_LEAST && size * pipes > BUDGET)
         size /= 2;
     return size;
@@ -167,10 +170,9 @@ int stash_drop(struct sluice_fanout *fanout, struct pipe *pipe, size_t length)
 
 /* ---- a sink's backlog ---- */
 
-void queue_push(struct fanout_sink *sink, struct parcel *parcel, uint64_t bytes)
+void queue_push(struct fanout_sink *sink, struct queue *queue, struct parcel *parcel,
+                uint64_t bytes)
 {
-    struct queue *queue = &sink->queue;
-
     parcel->next = NULL;
     if (queue->tail)
         queue->tail->next = parcel;
@@ -179,20 +181,29 @@ void queue_push(struct fanout_sink *sink, struct parcel *parcel, uint64_t bytes)
     queue->tail = parcel;
     queue->bytes += bytes;
     queue->pipes += parcel->pipe != NULL;
-    if (queue->pipes > sink->pipes_most)
-        sink->pipes_most = queue->pipes;
+    const unsigned pipes = sink->queue.pipes + spill_pipes(sink);
+    if (pipes > sink->pipes_most)
+        sink->pipes_most = pipes;
+}
+
+struct parcel *queue_shift(struct queue *queue)
+{
+    struct parcel *parcel = queue->head;
+
+    if (!parcel)
+        return NULL;
+    queue->head = parcel->next;
+    if (!queue->head)
+        queue->tail = NULL;
+    queue->pipes -= parcel->pipe != NULL;
+    return parcel;
 }
 
 void queue_pop(struct sluice_fanout *fanout, struct fanout_sink *sink)
 {
-    struct queue *queue = &sink->queue;
-    struct parcel *parcel = queue->head;
+    struct parcel *parcel = queue_shift(&sink->queue);
 
-    queue->head = parcel->next;
-    if (!queue->head)
-        queue->tail = NULL;
     if (parcel->pipe) {
-        queue->pipes--;
         stash_put(fanout, parcel);
     } else {
         parcel->start = parcel->end = 0;

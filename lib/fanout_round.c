@@ -91,11 +91,18 @@ static int give_up_pipes(struct sluice_fanout *fanout, enum sluice_side side, co
 
 /* ---- bytes in memory, to one sink ---- */
 
-/* Into the last pipe of the queue, where it merges with what is there, or into new ones. */
+/* What new bytes for the sink wait in: its queue, or what is to go to the file behind it. */
+static struct queue *intake(struct fanout_sink *sink)
+{
+    return sink->skips ? &sink->spill.waiting : &sink->queue;
+}
+
+/* Into the last pipe that waits, where it merges with what is there, or into new ones. */
 static size_t append(struct sluice_fanout *fanout, struct fanout_sink *sink, const char *bytes,
                      size_t length)
 {
-    struct parcel *into = sink->queue.tail;
+    struct queue *queue = intake(sink);
+    struct parcel *into = queue->tail;
     size_t done = 0;
 
     while (done < length) {
@@ -104,7 +111,7 @@ static size_t append(struct sluice_fanout *fanout, struct fanout_sink *sink, con
         const ssize_t value = sys_write(into->pipe->write_end, bytes + done, length - done);
         if (value == -EINTR)
             continue;
-        if (value <= 0 && into == sink->queue.tail) {
+        if (value <= 0 && into == queue->tail) {
             into = NULL; /* it is full: a new one */
             continue;
         }
@@ -114,10 +121,10 @@ static size_t append(struct sluice_fanout *fanout, struct fanout_sink *sink, con
         }
         into->pipe->parked += (uint64_t)value;
         into->used += (uint64_t)value + SLOT;
-        if (into == sink->queue.tail)
-            sink->queue.bytes += (uint64_t)value;
+        if (into == queue->tail)
+            queue->bytes += (uint64_t)value;
         else
-            queue_push(sink, into, (uint64_t)value);
+            queue_push(sink, queue, into, (uint64_t)value);
         done += (size_t)value;
     }
     return done;
@@ -131,6 +138,8 @@ static void hand_memory(struct sluice_fanout *fanout, struct fanout_sink *sink, 
 
     sink_given(sink, end - start);
     if (sink->skips && sink->slow == SLUICE_SLOW_SPILL) {
+        if (spill_has_thread(sink))
+            start += append(fanout, sink, bytes + start, end - start);
         spill_memory(fanout, sink, bytes + start, end - start);
         return;
     }
@@ -145,7 +154,7 @@ static void hand_memory(struct sluice_fanout *fanout, struct fanout_sink *sink, 
         return;
     sink->held = (struct parcel){.start = start, .end = end};
     fanout->buffer_users++;
-    queue_push(sink, &sink->held, end - start);
+    queue_push(sink, &sink->queue, &sink->held, end - start);
 }
 
 /* ---- a round through memory ---- */
@@ -256,11 +265,10 @@ static size_t tee_straight(struct sluice_fanout *fanout, struct fanout_sink *sin
 static void hand_pipe(struct sluice_fanout *fanout, struct fanout_sink *sink, struct parcel *parcel)
 {
     if (sink->skips && sink->slow == SLUICE_SLOW_SPILL) {
-        spill_pipe(fanout, sink, parcel->pipe);
-        stash_put(fanout, parcel);
+        spill_pipe(fanout, sink, parcel);
         return;
     }
-    queue_push(sink, parcel, parcel->pipe->parked);
+    queue_push(sink, &sink->queue, parcel, parcel->pipe->parked);
 }
 
 /* How much of a pipe's capacity a round takes at most: what comes out of a pipe fits into as many slots
@@ -275,14 +283,13 @@ static uint64_t cost_of_round(const struct sluice_fanout *fanout, const struct p
                : master->capacity;
 }
 
-/* The last pipe of the backlog, if the whole round surely fits behind what is there; else NULL. */
-static struct parcel *roomy_tail(const struct sluice_fanout *fanout, const struct fanout_sink *sink,
+/* The last pipe that waits, if the whole round surely fits behind what is there; else NULL. */
+static struct parcel *roomy_tail(const struct sluice_fanout *fanout, struct fanout_sink *sink,
                                  const struct pipe *master)
 {
-    struct parcel *tail = sink->queue.tail;
+    struct parcel *tail = intake(sink)->tail;
 
-    return tail && tail->pipe && !sink->skips &&
-                   tail->used + cost_of_round(fanout, master) <= tail->pipe->capacity
+    return tail && tail->pipe && tail->used + cost_of_round(fanout, master) <= tail->pipe->capacity
                ? tail
                : NULL;
 }
@@ -292,7 +299,7 @@ static void grew(struct sluice_fanout *fanout, struct fanout_sink *sink, struct 
 {
     tail->pipe->parked += bytes;
     tail->used += cost_of_round(fanout, master);
-    sink->queue.bytes += bytes;
+    intake(sink)->bytes += bytes;
 }
 
 /* A second reference to all that the master holds but the first `skip` bytes. Returns how many bytes the

@@ -119,7 +119,7 @@ static void see_to_the_end(struct sluice_fanout *fanout)
         struct fanout_sink *sink = fanout->sink[i];
         if (!is_running(sink))
             continue;
-        if (sink->queue.bytes == 0 && sink->spill.begin == sink->spill.end)
+        if (sink->queue.bytes == 0 && !spill_holds(sink))
             sink_finish(sink);
         if (sink_is_drained(sink)) {
             if (!has_failed_alone(fanout, sink))
@@ -188,6 +188,8 @@ static int watch_sink(struct sluice_fanout *fanout, struct fanout_sink *sink)
     not_after(fanout, sink->not_before);
     if (sink->drainer)
         error = watch(fanout, (int)sink->id, drainer_event(sink->drainer), POLLIN);
+    if (error >= 0 && sink->spill.in_hand > 0)
+        error = watch(fanout, (int)sink->id, spiller_event(sink->spill.spiller), POLLIN);
     sink->watched = false;
     if (error < 0 || (sink->drainer && !sink->feed) || sink->way == WAY_FUNCTION)
         return error;

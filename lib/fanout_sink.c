@@ -62,6 +62,7 @@ static void leave(struct sluice_fanout *fanout, struct fanout_sink *sink,
 {
     note_lag(sink);
     queue_discard(fanout, sink);
+    spill_stop(fanout, sink);
     sink_finish(sink);
     if (sink->drainer && state != SLUICE_SINK_DONE)
         drainer_stop(sink->drainer);
@@ -114,13 +115,14 @@ void sink_done(struct sluice_fanout *fanout, struct fanout_sink *sink)
 
 bool sink_is_drained(struct fanout_sink *sink)
 {
-    return sink->queue.bytes == 0 && sink->spill.begin == sink->spill.end &&
+    return sink->queue.bytes == 0 && !spill_holds(sink) &&
            (!sink->drainer || drainer_is_over(sink->drainer));
 }
 
 void sink_free(struct sluice_fanout *fanout, struct fanout_sink *sink)
 {
     queue_discard(fanout, sink);
+    spill_free(fanout, sink);
     if (sink->endpoint && (!sink->drainer || sink->feed))
         side_finish(&sink->out);
     if (sink->feed)
@@ -330,6 +332,7 @@ bool sink_drain(struct sluice_fanout *fanout, struct fanout_sink *sink)
 
     sink->not_before = 0;
     note_lag(sink);
+    spill_turn(fanout, sink);
     while (sink->state == SLUICE_SINK_RUNNING && !sink->blocked) {
         if (sink->queue.bytes == 0 && !spill_refill(fanout, sink))
             break;

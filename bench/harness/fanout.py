@@ -153,24 +153,52 @@ def run_once(options, mix, how, size, more=()):
 
 # A sink that nobody reads, and two that are drained: what its policy costs the others.
 STALLED = Mix("stalled", "vmsplice:1048576", "drop", MIB, 2, size=4 * GIB)
-WITHOUT, AGAIN = "without it", "without it, again"
-# A file takes no more than memory can be copied: at full speed that is all there is, so also at a rate.
-RATE, RATE_SIZE = ", at 400 MiB/s", 200 * MIB
-POLICIES = (WITHOUT, AGAIN, "drop", "detach", "spill", WITHOUT + RATE, "spill" + RATE)
+WITHOUT, AGAIN = "without it", "again without it"
+# A file takes no more than can be copied into it: so also at rates that it can follow, and at its own pace.
+RATES = {" at 400 MiB/s": ("400M", 200 * MIB), " at 1 GiB/s": ("1G", 512 * MIB)}
+FILE = "the file of the spill alone"
+POLICIES = (WITHOUT, AGAIN, "drop", "detach", "spill", FILE,
+            *(policy + rate for rate in RATES for policy in (WITHOUT, AGAIN, "spill")))
+
+
+def _rate_of(policy):
+    return next((rate for rate in RATES if policy.endswith(rate)), "")
+
+
+def _spill_path(options):
+    return os.path.join(options.memory_dir, f"sluice-spill-{os.getpid()}")
+
+
+def run_file_alone(options, size):
+    """What the file takes at most: write(2) of the same bytes, and nothing else."""
+    path, piece = _spill_path(options), b"a" * MIB
+    began = time.monotonic()
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        for _ in range(size // MIB):
+            os.write(fd, piece)
+        return Run(size, time.monotonic() - began, float("nan"))
+    finally:
+        os.close(fd)
+        os.unlink(path)
 
 
 def run_stalled(options, policy):
     words = [options.sluice, "tee", "--linger=0.001"]
     size = options.size or STALLED.size
-    if policy.endswith(RATE):
-        words.append("--rate=400M")
-        policy, size = policy.removesuffix(RATE), RATE_SIZE
+    if policy == FILE:
+        return run_file_alone(options, size)
+    rate = _rate_of(policy)
+    if rate:
+        policy = policy.removesuffix(rate)
+        rate, size = RATES[rate]
+        words.append(f"--rate={rate}")
     with ExitStack() as stack:
         fds = stack.enter_context(_Descriptors())
         if policy in (WITHOUT, AGAIN):
             return run_once(options, STALLED, (tuple(words), lambda fd: (f"fd:{fd}",)), size)
         _, sink = fds.pipe(MIB)
-        spill = os.path.join(options.memory_dir, f"sluice-spill-{os.getpid()}")
+        spill = _spill_path(options)
         stack.callback(lambda: os.path.exists(spill) and os.unlink(spill))
         word = f"fd:{sink},lag=4M,slow={policy}{'=' + spill if policy == 'spill' else ''}"
         return run_once(options, STALLED, ((*words, word), lambda fd: (f"fd:{fd}",)), size,
@@ -181,8 +209,7 @@ def measure_stalled(options, say):
     chance = random.Random(options.seed)
     rounds = []
 
-    def ratio(name):
-        base = WITHOUT + RATE if name.endswith(RATE) else WITHOUT
+    def ratio(name, base):
         return interval([one[name].throughput / one[base].throughput for one in rounds]).as_json()
 
     for number in range(options.pairs):
@@ -194,7 +221,9 @@ def measure_stalled(options, say):
         "mix": "stalled", "bytes": options.size or STALLED.size,
         "rounds": [{name: run.as_json() for name, run in one.items()} for one in rounds],
         "medians": {name: round(median(_of(rounds, name, "throughput")), 4) for name in POLICIES},
-        "to_without": {name: ratio(name) for name in POLICIES[1:]},
+        "to_without": {name: ratio(name, WITHOUT + _rate_of(name)) for name in POLICIES
+                       if not name.startswith(WITHOUT) and name != FILE},
+        "spill_to_file": ratio("spill", FILE),
     }
 
 
@@ -204,6 +233,8 @@ def stalled_table(found):
         ratio = found["to_without"].get(name)
         lines.append(f"| {name} | {found['medians'][name]:.2f} | "
                      + (f"{ratio['median']:.2f} [{ratio['low']:.2f} {ratio['high']:.2f}] |" if ratio else "|"))
+    to_file = found["spill_to_file"]
+    lines.append(f"\nspill : its file alone {to_file['median']:.2f} [{to_file['low']:.2f} {to_file['high']:.2f}]")
     return "\n".join(lines)
 
 
