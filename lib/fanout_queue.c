@@ -218,7 +218,7 @@ uint64_t queue_discard(struct sluice_fanout *fanout, struct fanout_sink *sink)
     while (sink->queue.head) {
         struct pipe *pipe = sink->queue.head->pipe;
         if (pipe) /* what cannot be emptied is closed */
-            stash_drop(fanout, pipe, pipe->parked);
+            stash_drop(fanout, pipe, (size_t)pipe->parked);
         queue_pop(fanout, sink);
     }
     sink->scratch.start = sink->scratch.end = 0;

@@ -249,7 +249,7 @@ static size_t tee_straight(struct sluice_fanout *fanout, struct fanout_sink *sin
         sink->skips)
         return 0;
     const ssize_t value =
-        sys_tee(master->read_end, sink->out.fd, master->parked, SPLICE_F_NONBLOCK);
+        sys_tee(master->read_end, sink->out.fd, (size_t)master->parked, SPLICE_F_NONBLOCK);
     if (value > 0) {
         sink_delivered(sink, (uint64_t)value, WAY_TEE);
         return (size_t)value;
@@ -316,8 +316,8 @@ static size_t hand_copy(struct sluice_fanout *fanout, struct fanout_sink *sink,
     if (!parcel)
         return skip;
     do
-        value =
-            sys_tee(master->read_end, parcel->pipe->write_end, master->parked, SPLICE_F_NONBLOCK);
+        value = sys_tee(master->read_end, parcel->pipe->write_end, (size_t)master->parked,
+                        SPLICE_F_NONBLOCK);
     while (value == -EINTR);
     *ret_error = value < 0 ? (int)value : -EIO;
     if (tail) {
@@ -344,8 +344,8 @@ static void hand_master(struct sluice_fanout *fanout, struct fanout_sink *sink,
     master->used = cost_of_round(fanout, pipe);
     if (sink->way == WAY_TEE && !sink->rate.limit && !sink->blocked && !sink->skips &&
         sink->queue.bytes == 0) {
-        const ssize_t value =
-            sys_splice(pipe->read_end, NULL, sink->out.fd, NULL, pipe->parked, SPLICE_F_NONBLOCK);
+        const ssize_t value = sys_splice(pipe->read_end, NULL, sink->out.fd, NULL,
+                                         (size_t)pipe->parked, SPLICE_F_NONBLOCK);
         if (value > 0) {
             sink_delivered(sink, (uint64_t)value, WAY_SPLICE);
             pipe->parked -= (uint64_t)value;
@@ -356,12 +356,12 @@ static void hand_master(struct sluice_fanout *fanout, struct fanout_sink *sink,
     struct parcel *tail = roomy_tail(fanout, sink, pipe);
     if (pipe->parked > 0 && sink->state == SLUICE_SINK_RUNNING && tail) {
         const ssize_t value = sys_splice(pipe->read_end, NULL, tail->pipe->write_end, NULL,
-                                         pipe->parked, SPLICE_F_NONBLOCK);
+                                         (size_t)pipe->parked, SPLICE_F_NONBLOCK);
         pipe->parked -= value > 0 ? (uint64_t)value : 0;
         grew(fanout, sink, tail, pipe, value > 0 ? (uint64_t)value : 0);
     }
     if (pipe->parked > 0 && sink->state != SLUICE_SINK_RUNNING)
-        stash_drop(fanout, pipe, pipe->parked);
+        stash_drop(fanout, pipe, (size_t)pipe->parked);
     if (pipe->parked > 0)
         hand_pipe(fanout, sink, master);
     else

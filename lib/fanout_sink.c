@@ -207,7 +207,7 @@ static struct move read_back(struct fanout_sink *sink, struct pipe *pipe)
 
     if (move.value < 0)
         return move;
-    const size_t length = pipe->parked < SCRATCH_SIZE ? pipe->parked : SCRATCH_SIZE;
+    const size_t length = pipe->parked < SCRATCH_SIZE ? (size_t)pipe->parked : SCRATCH_SIZE;
     move.value = sys_read(pipe->read_end, scratch->bytes, length);
     return move;
 }
@@ -303,7 +303,7 @@ static size_t next_length(struct fanout_sink *sink)
     size_t length = scratch->end - scratch->start;
 
     if (length == 0)
-        length = head->pipe ? head->pipe->parked : head->end - head->start;
+        length = head->pipe ? (size_t)head->pipe->parked : head->end - head->start;
     if (sink->rate.limit) {
         const uint64_t allowed = rate_allow(&sink->rate, length, sys_now(), &sink->not_before);
         if (length > allowed)

@@ -56,8 +56,8 @@ static void grew(struct fanout_sink *sink, uint64_t bytes)
 static ssize_t write_some(int fd, struct pipe *pipe, int64_t at)
 {
     char bytes[PIECE];
-    const ssize_t length =
-        sys_read(pipe->read_end, bytes, pipe->parked < sizeof bytes ? pipe->parked : sizeof bytes);
+    const ssize_t length = sys_read(
+        pipe->read_end, bytes, pipe->parked < sizeof bytes ? (size_t)pipe->parked : sizeof bytes);
     ssize_t done = 0;
 
     while (done < length) {
