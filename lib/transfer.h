@@ -38,6 +38,7 @@ struct window {
     void *address;
     size_t mapped;      /* bytes of address space */
     int64_t begin, end; /* of the source */
+    bool unseen;        /* the source's size was not looked at since the last write */
 };
 
 /* A failure of the source that is told when what is parked has been delivered; error 0: none. */

@@ -4,7 +4,8 @@
  *
  * The mapping is never touched in user space, so a file that is truncated meanwhile raises no
  * SIGBUS: write() says EFAULT, or stops short. But the rest of the page in which the file now ends
- * goes out as zeros, so the size is looked at again after each window.
+ * goes out as zeros, so the size is looked at before each write: it says how far this one may go, and
+ * whether the one before it went too far. The last write has none after it, and is looked after at once.
  */
 #include <errno.h>
 #include <sys/mman.h>
@@ -23,86 +24,90 @@ static void window_close(struct sluice_transfer *transfer)
     *window = (struct window){0};
 }
 
-/* Returns 1 if a window is open at the position, 0 at the end of the file, or a negative errno. */
-static int window_open(struct sluice_transfer *transfer, struct move *move)
+/* The size of the source now. If it ends before what was written, the bytes beyond were zeros, not the
+ * file's. Returns 0 or a negative errno. */
+static int look(struct sluice_transfer *transfer, uint64_t *ret_size)
+{
+    const int error = endpoint_size(transfer->in.endpoint, ret_size);
+
+    if (error < 0)
+        return error;
+    if (transfer->window.unseen && *ret_size < (uint64_t)transfer->in.offset)
+        transfer->truncated = true;
+    transfer->window.unseen = false;
+    return 0;
+}
+
+/* Opens a window at the position, which is before the end. Returns 0 or a negative errno. */
+static int window_open(struct sluice_transfer *transfer, uint64_t size)
 {
     struct window *window = &transfer->window;
     const int64_t page = sysconf(_SC_PAGESIZE), position = transfer->in.offset;
-    uint64_t size;
 
     if (window->address && position >= window->begin && position < window->end)
-        return 1;
+        return 0;
     window_close(transfer);
-    move->call = CALL_MAP;
-    int error = endpoint_size(transfer->in.endpoint, &size);
-    if (error < 0 || (uint64_t)position >= size)
-        return error;
     const int64_t begin = position - position % page;
     const int64_t end = (int64_t)size - begin > WINDOW ? begin + WINDOW : (int64_t)size;
     const size_t length = (size_t)(end - begin);
-    error = sys_mmap(length, PROT_READ, MAP_SHARED, transfer->in.fd, begin, &window->address);
+    const int error =
+        sys_mmap(length, PROT_READ, MAP_SHARED, transfer->in.fd, begin, &window->address);
     if (error < 0)
         return error;
     sys_madvise(window->address, length, MADV_SEQUENTIAL);
-    *window = (struct window){window->address, length, begin, end};
+    *window =
+        (struct window){.address = window->address, .mapped = length, .begin = begin, .end = end};
     transfer_row(transfer, CALL_MAP)->calls++;
-    return 1;
-}
-
-/* A file that now ends inside what was just written: the bytes beyond were zeros, not the file's. */
-static bool truncated(const struct sluice_transfer *transfer, int64_t written_to)
-{
-    uint64_t size;
-    return endpoint_size(transfer->in.endpoint, &size) >= 0 && size < (uint64_t)written_to;
-}
-
-/* A file that was truncated since the window was mapped is written only as far as it goes. Returns
- * true if nothing is left of it here. */
-static bool shortened(const struct sluice_transfer *transfer, size_t *length)
-{
-    const int64_t position = transfer->in.offset;
-    uint64_t size;
-
-    if (endpoint_size(transfer->in.endpoint, &size) < 0 || size >= (uint64_t)position + *length)
-        return false;
-    *length = size > (uint64_t)position ? (size_t)(size - (uint64_t)position) : 0;
-    return *length == 0;
+    return 0;
 }
 
 static struct move mmap_pump(struct sluice_transfer *transfer, size_t want)
 {
     struct side *in = &transfer->in;
     struct window *window = &transfer->window;
-    struct move move = {.call = CALL_WRITE_MAPPED};
+    struct move move = {.call = CALL_SEEK};
+    uint64_t size;
 
     move.value = side_take_offset(in);
-    if (move.value < 0) {
-        move.call = CALL_SEEK;
+    if (move.value < 0)
         return move;
-    }
-    move.value = window_open(transfer, &move);
-    if (move.value <= 0)
+    move.call = CALL_MAP;
+    move.value = look(transfer, &size);
+    if (move.value < 0 || (uint64_t)in->offset >= size)
+        return move; /* 0: the end */
+    move.value = window_open(transfer, size);
+    if (move.value < 0)
         return move;
-    move = (struct move){.call = CALL_MAP};
-    size_t length = (size_t)(window->end - in->offset);
+    uint64_t length = (uint64_t)(window->end < (int64_t)size ? window->end : (int64_t)size);
+    length -= (uint64_t)in->offset;
     if (length > want)
         length = want;
-    if (shortened(transfer, &length))
-        return move; /* the end, says CALL_MAP */
     move.call = CALL_WRITE_MAPPED;
-    move.value =
-        memory_write(transfer, (char *)window->address + (in->offset - window->begin), length);
+    move.value = memory_write(transfer, (char *)window->address + (in->offset - window->begin),
+                              (size_t)length);
     if (move.value > 0) {
         in->offset += move.value;
+        window->unseen = true;
         transfer_row(transfer, CALL_MAP)->bytes += (uint64_t)move.value;
-        transfer->truncated |= truncated(transfer, in->offset);
+        if ((uint64_t)move.value >= transfer_left(transfer))
+            look(transfer, &size);
     }
     return move;
+}
+
+/* Another method may go on from here: it would not know. */
+static void mmap_leave(struct sluice_transfer *transfer)
+{
+    uint64_t size;
+
+    if (transfer->window.unseen)
+        look(transfer, &size);
+    window_close(transfer);
 }
 
 const struct method method_mmap_write = {
     .id = SLUICE_METHOD_MMAP_WRITE,
     .chunk = WINDOW,
     .pump = mmap_pump,
-    .leave = window_close,
+    .leave = mmap_leave,
 };

@@ -54,6 +54,9 @@ if ROOT:
 # 16 MiB in 64 KiB: 256 reads and 256 writes, and a few that set up.
 calls = hot["read-write"]["calls_counted"] * 256 / (hot["read-write"]["bytes"] / 65536)
 check(512 <= calls <= 512 * 1.1, f"calls of read-write: {calls}")
+# And mmap-write looks at the file's size once for each write; 8 windows are mapped, advised and unmapped.
+calls = hot["mmap-write"]["calls_counted"] * 256 / (hot["mmap-write"]["bytes"] / 65536)
+check(512 <= calls <= 512 * 1.15, f"calls of mmap-write: {calls}")
 
 # ---- beside strace ----
 # One run of each kind: the pilot, the counted one, one round and its control. Of those that moved all
