@@ -2,17 +2,12 @@
 #include "copy_options.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "config.h"
+#include "options.h"
 #include "units.h"
-
-enum { NONE = 0, LONG_ONLY = 256, MOST_OPTIONS = 40 };
-
-/* Each option's own function reads its argument. It returns NULL, or what is wanted instead. */
-typedef const char *option_function(struct copy_options *options, const char *argument);
 
 static const char *wanted(int error, const char *otherwise)
 {
@@ -41,19 +36,22 @@ static const char *parse_seconds(const char *argument, uint64_t *ret)
     return error < 0 ? wanted(error, "seconds are wanted, as 10, 0.5, 200ms or 2m") : NULL;
 }
 
-static const char *on_rate(struct copy_options *options, const char *argument)
+static const char *on_rate(void *into, const char *argument)
 {
+    struct copy_options *options = into;
     const char *wrong = parse_size(argument, &options->library.rate);
     return !wrong && options->library.rate == 0 ? "a rate above 0 is wanted" : wrong;
 }
 
-static const char *on_size(struct copy_options *options, const char *argument)
+static const char *on_size(void *into, const char *argument)
 {
+    struct copy_options *options = into;
     return parse_size(argument, &options->size);
 }
 
-static const char *on_offset(struct copy_options *options, const char *argument)
+static const char *on_offset(void *into, const char *argument)
 {
+    struct copy_options *options = into;
     uint64_t offset;
     const bool sink = strncmp(argument, "sink=", 5) == 0;
     const char *wrong;
@@ -75,29 +73,33 @@ static const char *on_offset(struct copy_options *options, const char *argument)
     return NULL;
 }
 
-static const char *on_length(struct copy_options *options, const char *argument)
+static const char *on_length(void *into, const char *argument)
 {
+    struct copy_options *options = into;
     options->library.flags |= SLUICE_LENGTH | SLUICE_EXACT;
     return parse_size(argument, &options->library.length);
 }
 
-static const char *on_append(struct copy_options *options, const char *argument)
+static const char *on_append(void *into, const char *argument)
 {
+    struct copy_options *options = into;
     (void)argument;
     options->append = true;
     return NULL;
 }
 
-static const char *on_method(struct copy_options *options, const char *argument)
+static const char *on_method(void *into, const char *argument)
 {
+    struct copy_options *options = into;
     return sluice_method_from_name(argument, &options->library.method) < 0
                ? "auto, reflink, copy-range, sendfile, splice, mmap-write, read-write or direct is "
                  "wanted"
                : NULL;
 }
 
-static const char *on_require(struct copy_options *options, const char *argument)
+static const char *on_require(void *into, const char *argument)
 {
+    struct copy_options *options = into;
     static const char *const names[] = {"any", "no-user-copy", "zero-copy"};
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(argument, names[i]) == 0) {
@@ -118,18 +120,21 @@ static const char *parse_when(const char *argument, enum sluice_when *ret)
     return "auto, always or never is wanted";
 }
 
-static const char *on_reflink(struct copy_options *options, const char *argument)
+static const char *on_reflink(void *into, const char *argument)
 {
+    struct copy_options *options = into;
     return parse_when(argument, &options->library.reflink);
 }
 
-static const char *on_sparse(struct copy_options *options, const char *argument)
+static const char *on_sparse(void *into, const char *argument)
 {
+    struct copy_options *options = into;
     return parse_when(argument, &options->library.sparse);
 }
 
-static const char *on_cache(struct copy_options *options, const char *argument)
+static const char *on_cache(void *into, const char *argument)
 {
+    struct copy_options *options = into;
     static const char *const names[] = {"keep", "drop", "bypass"};
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(argument, names[i]) == 0) {
@@ -139,15 +144,17 @@ static const char *on_cache(struct copy_options *options, const char *argument)
     return "keep, drop or bypass is wanted";
 }
 
-static const char *on_snapshot(struct copy_options *options, const char *argument)
+static const char *on_snapshot(void *into, const char *argument)
 {
+    struct copy_options *options = into;
     (void)argument;
     options->library.flags |= SLUICE_SNAPSHOT;
     return NULL;
 }
 
-static const char *on_readahead(struct copy_options *options, const char *argument)
+static const char *on_readahead(void *into, const char *argument)
 {
+    struct copy_options *options = into;
     const bool never = strcmp(argument, "never") == 0;
     if (never)
         options->library.flags |= SLUICE_NO_READAHEAD;
@@ -156,106 +163,122 @@ static const char *on_readahead(struct copy_options *options, const char *argume
     return never || strcmp(argument, "auto") == 0 ? NULL : "auto or never is wanted";
 }
 
-static const char *on_chunk(struct copy_options *options, const char *argument)
+static const char *on_chunk(void *into, const char *argument)
 {
+    struct copy_options *options = into;
     return parse_size32(argument, &options->library.chunk);
 }
 
-static const char *on_pipe_size(struct copy_options *options, const char *argument)
+static const char *on_pipe_size(void *into, const char *argument)
 {
+    struct copy_options *options = into;
     return parse_size32(argument, &options->library.pipe_size);
 }
 
-static const char *on_idle_timeout(struct copy_options *options, const char *argument)
+static const char *on_idle_timeout(void *into, const char *argument)
 {
+    struct copy_options *options = into;
     return parse_seconds(argument, &options->library.idle_timeout);
 }
 
-static const char *on_linger(struct copy_options *options, const char *argument)
+static const char *on_linger(void *into, const char *argument)
 {
+    struct copy_options *options = into;
     return parse_seconds(argument, &options->linger);
 }
 
-static const char *on_atomic(struct copy_options *options, const char *argument)
+static const char *on_atomic(void *into, const char *argument)
 {
+    struct copy_options *options = into;
     options->atomic = argument && strcmp(argument, "no") == 0 ? ATOMIC_NEVER : ATOMIC_ALWAYS;
     return argument && strcmp(argument, "no") != 0 && strcmp(argument, "yes") != 0
                ? "yes or no is wanted"
                : NULL;
 }
 
-static const char *on_salvage(struct copy_options *options, const char *argument)
+static const char *on_salvage(void *into, const char *argument)
 {
+    struct copy_options *options = into;
     options->salvage = argument;
     return *argument ? NULL : "a file's name is wanted";
 }
 
-static const char *on_checksum(struct copy_options *options, const char *argument)
+static const char *on_checksum(void *into, const char *argument)
 {
+    struct copy_options *options = into;
     const int error = checksum_kind_from_name(argument, &options->checksum);
     return error == -EOPNOTSUPP ? "this build has no such checksum"
            : error < 0          ? "xxh3 or sha256 is wanted"
                                 : NULL;
 }
 
-static const char *on_resume(struct copy_options *options, const char *argument)
+static const char *on_resume(void *into, const char *argument)
 {
+    struct copy_options *options = into;
     options->resume = argument ? RESUME_CONTINUE : RESUME_COMPARE;
     return argument && strcmp(argument, "continue") != 0 ? "--resume or --resume=continue is wanted"
                                                          : NULL;
 }
 
-static const char *on_sync(struct copy_options *options, const char *argument)
+static const char *on_sync(void *into, const char *argument)
 {
+    struct copy_options *options = into;
     (void)argument;
     options->sync = true;
     return NULL;
 }
 
-static const char *on_verify(struct copy_options *options, const char *argument)
+static const char *on_verify(void *into, const char *argument)
 {
+    struct copy_options *options = into;
     (void)argument;
     options->verify = true;
     return NULL;
 }
 
-static const char *on_progress(struct copy_options *options, const char *argument)
+static const char *on_progress(void *into, const char *argument)
 {
+    struct copy_options *options = into;
     (void)argument;
     options->progress = true;
     return NULL;
 }
 
-static const char *on_numeric(struct copy_options *options, const char *argument)
+static const char *on_numeric(void *into, const char *argument)
 {
+    struct copy_options *options = into;
     (void)argument;
     options->numeric = true;
     return NULL;
 }
 
-static const char *on_quiet(struct copy_options *options, const char *argument)
+static const char *on_quiet(void *into, const char *argument)
 {
+    struct copy_options *options = into;
     (void)argument;
     options->quiet = true;
     return NULL;
 }
 
-static const char *on_verbose(struct copy_options *options, const char *argument)
+static const char *on_verbose(void *into, const char *argument)
 {
+    struct copy_options *options = into;
     (void)argument;
     options->verbose = true;
     return NULL;
 }
 
-static const char *on_stats(struct copy_options *options, const char *argument)
+static const char *on_stats(void *into, const char *argument)
 {
+    struct copy_options *options = into;
     (void)argument;
     options->stats = true;
     return NULL;
 }
 
-static const char *on_json(struct copy_options *options, const char *argument)
+static const char *on_json(void *into, const char *argument)
 {
+    struct copy_options *options = into;
 #ifndef HAVE_JANSSON
     (void)options;
     (void)argument;
@@ -269,15 +292,7 @@ static const char *on_json(struct copy_options *options, const char *argument)
 /* In explain the same options are taken, where they change the plan. */
 enum { COPY = 1, EXPLAIN = 2, BOTH = COPY | EXPLAIN };
 
-static const struct option_row {
-    const char *name;
-    int letter; /* 0: none */
-    int commands;
-    int has_argument;
-    const char *argument;
-    option_function *function;
-    const char *help;
-} rows[] = {
+static const struct option_row rows[] = {
     {"rate", 'L', COPY, required_argument, "RATE", on_rate, "at most RATE bytes a second"},
     {"size", 's', COPY, required_argument, "SIZE", on_size,
      "how much is expected, for the progress display"},
@@ -326,39 +341,16 @@ static const struct option_row {
 };
 
 #define ROWS (sizeof rows / sizeof *rows)
-_Static_assert(ROWS < MOST_OPTIONS, "enlarge MOST_OPTIONS");
+_Static_assert(ROWS <= OPTIONS_MOST, "enlarge OPTIONS_MOST");
 
-static void print_help(const char *command, int which)
+static void print_help(const char *command, const struct option_table *table)
 {
     printf("usage: sluice %s [OPTIONS] SOURCE SINK\n\n", command);
-    for (const struct option_row *row = rows; row < rows + ROWS; row++) {
-        char left[64];
-        if (!(row->commands & which))
-            continue;
-        snprintf(left, sizeof left,
-                 row->has_argument == optional_argument ? "--%s[=%s]" : "--%s%s%s", row->name,
-                 row->has_argument == optional_argument ? row->argument
-                 : row->argument                        ? " "
-                                                        : "",
-                 row->argument && row->has_argument != optional_argument ? row->argument : "");
-        printf("  %c%c%c %-28s %s\n", row->letter ? '-' : ' ', row->letter ? row->letter : ' ',
-               row->letter ? ',' : ' ', left, row->help);
-    }
+    options_help(table, stdout);
     printf("\nSOURCE, SINK  -  PATH  file:NAME  fd:N  null:  zero:  tcp:HOST:PORT\n"
            "              tcp-listen:[HOST:]PORT  unix:PATH  unix-listen:PATH\n"
            "\nSizes: 4096, 64K (powers of 1024), 10MB (of 1000). See sluice-%s(1).\n",
            command);
-}
-
-static enum status no_such_option(const char *command, const char *given, int which)
-{
-    const char *names[MOST_OPTIONS] = {0};
-    unsigned count = 0;
-
-    for (const struct option_row *row = rows; row < rows + ROWS; row++)
-        if (row->commands & which)
-            names[count++] = row->name;
-    return unknown_option(command, given, names);
 }
 
 static enum status parse_addresses(const char *command, int count, char **words,
@@ -396,64 +388,20 @@ static enum status check_options(const char *command, const struct copy_options 
     return STATUS_DONE;
 }
 
-static void build_tables(int which, struct option *longs, char *shorts)
-{
-    *shorts++ = ':';
-    for (unsigned i = 0; i < ROWS; i++) {
-        if (!(rows[i].commands & which))
-            continue;
-        *longs++ = (struct option){
-            .name = rows[i].name, .has_arg = rows[i].has_argument, .val = LONG_ONLY + (int)i};
-        if (rows[i].letter) {
-            *shorts++ = (char)rows[i].letter;
-            if (rows[i].has_argument == required_argument)
-                *shorts++ = ':';
-        }
-    }
-    *longs = (struct option){0};
-    *shorts = '\0';
-}
-
-static const struct option_row *row_for(int value)
-{
-    if (value >= LONG_ONLY)
-        return &rows[value - LONG_ONLY];
-    for (const struct option_row *row = rows; row < rows + ROWS; row++)
-        if (row->letter == value)
-            return row;
-    return NULL;
-}
-
 int copy_options_parse(const char *command, int argc, char **argv, struct copy_options *ret)
 {
-    const int which = strcmp(command, "copy") == 0 ? COPY : EXPLAIN;
-    struct option longs[MOST_OPTIONS];
-    char shorts[2 * MOST_OPTIONS + 3];
-    int value;
+    const struct option_table table = {
+        .rows = rows, .count = ROWS, .user = strcmp(command, "copy") == 0 ? COPY : EXPLAIN};
+    char wrong[OPTIONS_WORDS];
 
     *ret = (struct copy_options){
         .library = SLUICE_OPTIONS_INIT, .size = UINT64_MAX, .linger = 10 * UINT64_C(1000000000)};
-    build_tables(which, longs, shorts);
-    opterr = 0;
-    optind = 1;
-    while ((value = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
-        const char *given = argv[optind - 1];
-        const struct option_row *row = row_for(value);
-        if (value == ':')
-            return (int)usage_error(command, "option '%s' wants an argument", given);
-        if (!row) {
-            const char letter[] = {'-', (char)optopt, '\0'};
-            return (int)no_such_option(command, optopt && optopt < LONG_ONLY ? letter : given,
-                                       which);
-        }
-        if (!row->function) {
-            print_help(command, which);
-            return -1;
-        }
-        const char *wrong = row->function(ret, optarg);
-        if (wrong)
-            return (int)usage_error(command, "--%s%s%s: %s", row->name, optarg ? "=" : "",
-                                    optarg ? optarg : "", wrong);
+    const enum options_outcome outcome = options_parse(&table, argc, argv, ret, wrong);
+    if (outcome == OPTIONS_WRONG)
+        return (int)usage_error(command, "%s", wrong);
+    if (outcome == OPTIONS_HELP) {
+        print_help(command, &table);
+        return -1;
     }
     enum status status = check_options(command, ret);
     if (status == STATUS_DONE)

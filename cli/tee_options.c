@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
-#include <getopt.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "config.h"
+#include "options.h"
 #include "tee.h"
 #include "units.h"
-
-enum { LONG_ONLY = 256, MOST_OPTIONS = 32 };
 
 static const char *const output_errors[] = {
     [OUTPUT_WARN] = "warn",
@@ -66,25 +63,26 @@ static const char *parse_pipes(const char *argument, uint32_t *ret)
 
 /* ---- options of the command ---- */
 
-typedef const char *option_function(struct tee *tee, const char *argument);
-
-static const char *on_append(struct tee *tee, const char *argument)
+static const char *on_append(void *into, const char *argument)
 {
+    struct tee *tee = into;
     (void)argument;
     tee->options.append = true;
     return NULL;
 }
 
-static const char *on_ignore(struct tee *tee, const char *argument)
+static const char *on_ignore(void *into, const char *argument)
 {
+    struct tee *tee = into;
     (void)argument;
     tee->options.ignore_interrupts = true;
     return NULL;
 }
 
 /* As GNU takes it: also the beginning of a word, if no other begins so. */
-static const char *on_output_error(struct tee *tee, const char *argument)
+static const char *on_output_error(void *into, const char *argument)
 {
+    struct tee *tee = into;
     const size_t length = argument ? strlen(argument) : 0;
     enum output_error found = OUTPUT_SIGPIPE;
 
@@ -104,8 +102,9 @@ static const char *on_output_error(struct tee *tee, const char *argument)
     return NULL;
 }
 
-static const char *on_from(struct tee *tee, const char *argument)
+static const char *on_from(void *into, const char *argument)
 {
+    struct tee *tee = into;
     static char why[1024];
 
     address_free(&tee->options.source);
@@ -115,28 +114,33 @@ static const char *on_from(struct tee *tee, const char *argument)
                                                  : NULL;
 }
 
-static const char *on_slow(struct tee *tee, const char *argument)
+static const char *on_slow(void *into, const char *argument)
 {
+    struct tee *tee = into;
     return parse_slow(argument, &tee->options.defaults.slow, &tee->options.spill);
 }
 
-static const char *on_lag(struct tee *tee, const char *argument)
+static const char *on_lag(void *into, const char *argument)
 {
+    struct tee *tee = into;
     return parse_size(argument, &tee->options.defaults.lag);
 }
 
-static const char *on_lag_pipes(struct tee *tee, const char *argument)
+static const char *on_lag_pipes(void *into, const char *argument)
 {
+    struct tee *tee = into;
     return parse_pipes(argument, &tee->options.defaults.lag_pipes);
 }
 
-static const char *on_rate(struct tee *tee, const char *argument)
+static const char *on_rate(void *into, const char *argument)
 {
+    struct tee *tee = into;
     return parse_size(argument, &tee->options.library.rate);
 }
 
-static const char *on_pipe_size(struct tee *tee, const char *argument)
+static const char *on_pipe_size(void *into, const char *argument)
 {
+    struct tee *tee = into;
     uint64_t size = 0;
     const char *wrong = parse_size(argument, &size);
 
@@ -144,14 +148,16 @@ static const char *on_pipe_size(struct tee *tee, const char *argument)
     return !wrong && size > (1U << 30) ? "a size from 1 to 1G is wanted" : wrong;
 }
 
-static const char *on_linger(struct tee *tee, const char *argument)
+static const char *on_linger(void *into, const char *argument)
 {
+    struct tee *tee = into;
     const int error = units_parse_seconds(argument, &tee->options.linger);
     return error < 0 ? "seconds are wanted, as 10, 0.5, 200ms or 2m" : NULL;
 }
 
-static const char *on_require(struct tee *tee, const char *argument)
+static const char *on_require(void *into, const char *argument)
 {
+    struct tee *tee = into;
     static const char *const names[] = {"any", "no-user-copy", "zero-copy"};
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(argument, names[i]) == 0) {
@@ -161,37 +167,42 @@ static const char *on_require(struct tee *tee, const char *argument)
     return "any, no-user-copy or zero-copy is wanted";
 }
 
-static const char *on_checksum(struct tee *tee, const char *argument)
+static const char *on_checksum(void *into, const char *argument)
 {
+    struct tee *tee = into;
     const int error = checksum_kind_from_name(argument, &tee->options.checksum);
     return error == -EOPNOTSUPP ? "this build has no such checksum"
            : error < 0          ? "xxh3 or sha256 is wanted"
                                 : NULL;
 }
 
-static const char *on_progress(struct tee *tee, const char *argument)
+static const char *on_progress(void *into, const char *argument)
 {
+    struct tee *tee = into;
     (void)argument;
     tee->options.progress = true;
     return NULL;
 }
 
-static const char *on_quiet(struct tee *tee, const char *argument)
+static const char *on_quiet(void *into, const char *argument)
 {
+    struct tee *tee = into;
     (void)argument;
     tee->options.quiet = true;
     return NULL;
 }
 
-static const char *on_stats(struct tee *tee, const char *argument)
+static const char *on_stats(void *into, const char *argument)
 {
+    struct tee *tee = into;
     (void)argument;
     tee->options.stats = true;
     return NULL;
 }
 
-static const char *on_json(struct tee *tee, const char *argument)
+static const char *on_json(void *into, const char *argument)
 {
+    struct tee *tee = into;
     (void)argument;
 #ifndef HAVE_JANSSON
     (void)tee;
@@ -202,64 +213,47 @@ static const char *on_json(struct tee *tee, const char *argument)
 #endif
 }
 
-static const struct option_row {
-    const char *name; /* NULL: the letter alone */
-    int letter;       /* 0: none */
-    bool gnu;         /* known under the name tee, too */
-    int has_argument;
-    const char *argument;
-    option_function *function;
-    const char *help;
-} rows[] = {
-    {"append", 'a', true, no_argument, NULL, on_append, "add to the end of files"},
-    {"ignore-interrupts", 'i', true, no_argument, NULL, on_ignore, "ignore SIGINT"},
-    {NULL, 'p', true, no_argument, NULL, on_output_error, "the same as --output-error"},
-    {"output-error", 0, true, optional_argument, "MODE", on_output_error,
+/* Under the name tee the options of GNU tee are known, and no others. */
+enum { SLUICE = 1, ALONE = 2, BOTH = SLUICE | ALONE };
+
+static const struct option_row rows[] = {
+    {"append", 'a', BOTH, no_argument, NULL, on_append, "add to the end of files"},
+    {"ignore-interrupts", 'i', BOTH, no_argument, NULL, on_ignore, "ignore SIGINT"},
+    {NULL, 'p', BOTH, no_argument, NULL, on_output_error, "the same as --output-error"},
+    {"output-error", 0, BOTH, optional_argument, "MODE", on_output_error,
      "warn, warn-nopipe, exit, exit-nopipe"},
-    {"from", 0, false, required_argument, "SOURCE", on_from,
+    {"from", 0, SLUICE, required_argument, "SOURCE", on_from,
      "read SOURCE instead of standard input"},
-    {"slow", 0, false, required_argument, "POLICY", on_slow,
+    {"slow", 0, SLUICE, required_argument, "POLICY", on_slow,
      "slow sinks: wait, drop, detach, spill=FILE"},
-    {"lag", 0, false, required_argument, "SIZE", on_lag,
+    {"lag", 0, SLUICE, required_argument, "SIZE", on_lag,
      "a sink is slow when it lags so far (16M)"},
-    {"lag-pipes", 0, false, required_argument, "N", on_lag_pipes, "or in so many pipes (2 to 16)"},
-    {"rate", 'L', false, required_argument, "RATE", on_rate, "at most RATE bytes a second"},
-    {"pipe-size", 0, false, required_argument, "SIZE", on_pipe_size,
+    {"lag-pipes", 0, SLUICE, required_argument, "N", on_lag_pipes, "or in so many pipes (2 to 16)"},
+    {"rate", 'L', SLUICE, required_argument, "RATE", on_rate, "at most RATE bytes a second"},
+    {"pipe-size", 0, SLUICE, required_argument, "SIZE", on_pipe_size,
      "capacity asked for each private pipe"},
-    {"linger", 0, false, required_argument, "SECONDS", on_linger,
+    {"linger", 0, SLUICE, required_argument, "SECONDS", on_linger,
      "wait so long for slow sinks and peers at the end (10)"},
-    {"require", 0, false, required_argument, "WHAT", on_require, "any, no-user-copy, zero-copy"},
-    {"checksum", 0, false, required_argument, "NAME", on_checksum,
+    {"require", 0, SLUICE, required_argument, "WHAT", on_require, "any, no-user-copy, zero-copy"},
+    {"checksum", 0, SLUICE, required_argument, "NAME", on_checksum,
      "xxh3 or sha256 of all that was read"},
-    {"progress", 0, false, no_argument, NULL, on_progress, "show progress"},
-    {"quiet", 'q', false, no_argument, NULL, on_quiet, "no progress, no notices"},
-    {"stats", 0, false, no_argument, NULL, on_stats, "print what became of each sink at the end"},
-    {"json", 0, false, no_argument, NULL, on_json, "the same as JSON, on standard error"},
-    {"help", 'h', true, no_argument, NULL, NULL, "this text"},
+    {"progress", 0, SLUICE, no_argument, NULL, on_progress, "show progress"},
+    {"quiet", 'q', SLUICE, no_argument, NULL, on_quiet, "no progress, no notices"},
+    {"stats", 0, SLUICE, no_argument, NULL, on_stats, "print what became of each sink at the end"},
+    {"json", 0, SLUICE, no_argument, NULL, on_json, "the same as JSON, on standard error"},
+    {"help", 'h', SLUICE, no_argument, NULL, NULL, "this text"},
+    {"help", 0, ALONE, no_argument, NULL, NULL, "this text"}, /* GNU tee's has no letter */
 };
 
 #define ROWS (sizeof rows / sizeof *rows)
-_Static_assert(ROWS < MOST_OPTIONS, "enlarge MOST_OPTIONS");
+_Static_assert(ROWS <= OPTIONS_MOST, "enlarge OPTIONS_MOST");
 
-static void print_help(const struct tee *tee)
+static void print_help(const struct tee *tee, const struct option_table *table)
 {
     printf(tee->alone ? "usage: %s [OPTIONS] [FILE…]\n\n"
                       : "usage: sluice tee [OPTIONS] [SINK…]\n\n",
            tee->alone);
-    for (const struct option_row *row = rows; row < rows + ROWS; row++) {
-        char left[64];
-        if (tee->alone && !row->gnu)
-            continue;
-        const bool optional = row->has_argument == optional_argument;
-        snprintf(left, sizeof left, optional ? "--%s[=%s]" : "%s%s%s%s",
-                 optional ? row->name : "--",
-                 optional    ? row->argument
-                 : row->name ? row->name
-                             : "",
-                 row->argument ? " " : "", row->argument ? row->argument : "");
-        printf("  %c%c%c %-28s %s\n", row->letter ? '-' : ' ', row->letter ? row->letter : ' ',
-               row->letter && row->name ? ',' : ' ', row->name ? left : "", row->help);
-    }
+    options_help(table, stdout);
     if (tee->alone)
         return;
     printf("\nSINK  PATH  file:NAME  fd:N  null:  tcp:HOST:PORT  tcp-listen:[HOST:]PORT\n"
@@ -268,64 +262,14 @@ static void print_help(const struct tee *tee)
            "\nSizes: 4096, 64K (powers of 1024), 10MB (of 1000). See sluice-tee(1).\n");
 }
 
-static void build_tables(const struct tee *tee, struct option *longs, char *shorts)
-{
-    *shorts++ = ':';
-    for (unsigned i = 0; i < ROWS; i++) {
-        if (tee->alone && !rows[i].gnu)
-            continue;
-        if (rows[i].name)
-            *longs++ = (struct option){
-                .name = rows[i].name, .has_arg = rows[i].has_argument, .val = LONG_ONLY + (int)i};
-        /* GNU tee's --help has no letter. */
-        if (rows[i].letter && !(tee->alone && !rows[i].function)) {
-            *shorts++ = (char)rows[i].letter;
-            if (rows[i].has_argument == required_argument)
-                *shorts++ = ':';
-        }
-    }
-    *longs = (struct option){0};
-    *shorts = '\0';
-}
-
-static const struct option_row *row_for(int value)
-{
-    if (value >= LONG_ONLY)
-        return &rows[value - LONG_ONLY];
-    for (const struct option_row *row = rows; row < rows + ROWS; row++)
-        if (row->letter == value)
-            return row;
-    return NULL;
-}
-
 /* Under the name tee a mistake is told, and ends, as there. */
-__attribute__((format(printf, 2, 3))) static int mistake(const struct tee *tee, const char *format,
-                                                         ...)
+static int mistake(const struct tee *tee, const char *words)
 {
-    char text[1200];
-    va_list arguments;
-
-    va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
     if (!tee->alone)
-        return (int)usage_error("tee", "%s", text);
-    fprintf(stderr, "%s: %s\nTry '%s --help' for more information.\n", tee->alone, text,
+        return (int)usage_error("tee", "%s", words);
+    fprintf(stderr, "%s: %s\nTry '%s --help' for more information.\n", tee->alone, words,
             tee->alone);
     return STATUS_FAILED;
-}
-
-static int no_such_option(const struct tee *tee, const char *given)
-{
-    const char *names[MOST_OPTIONS] = {0};
-    unsigned count = 0;
-
-    for (const struct option_row *row = rows; row < rows + ROWS; row++)
-        if (row->name && (!tee->alone || row->gnu))
-            names[count++] = row->name;
-    const char *near = nearest_option(given, names);
-    return near ? mistake(tee, "unknown option '%s'; did you mean '--%s'?", given, near)
-                : mistake(tee, "unknown option '%s'", given);
 }
 
 /* ---- sinks ---- */
@@ -454,36 +398,20 @@ static int parse_sinks(struct tee *tee, int count, char **words)
 
 int tee_options_parse(struct tee *tee, int argc, char **argv)
 {
-    struct option longs[MOST_OPTIONS];
-    char shorts[2 * MOST_OPTIONS + 3];
-    int value;
+    const struct option_table table = {
+        .rows = rows, .count = ROWS, .user = tee->alone ? ALONE : SLUICE};
+    char wrong[OPTIONS_WORDS];
 
     tee->options.source = (struct address){.scheme = ADDRESS_STANDARD, .text = "-"};
     tee->options.library = (struct sluice_fanout_options)SLUICE_FANOUT_OPTIONS_INIT;
     tee->options.defaults = (struct sluice_sink_options)SLUICE_SINK_OPTIONS_INIT;
     tee->options.linger = 10 * UINT64_C(1000000000);
-    build_tables(tee, longs, shorts);
-    opterr = 0;
-    optind = 1;
-    while ((value = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
-        const char *given = argv[optind - 1];
-        const struct option_row *row = row_for(value);
-        if (value == ':')
-            return mistake(tee, "option '%s' wants an argument", given);
-        if (!row) {
-            const char letter[] = {'-', (char)optopt, '\0'};
-            return no_such_option(tee, optopt && optopt < LONG_ONLY ? letter : given);
-        }
-        if (!row->function) {
-            print_help(tee);
-            return -1;
-        }
-        const char *wrong = row->function(tee, optarg);
-        char option[1100];
-        snprintf(option, sizeof option, "--%s%s%.1000s", row->name ? row->name : "output-error",
-                 optarg ? "=" : "", optarg ? optarg : "");
-        if (wrong)
-            return mistake(tee, "%s: %s", option, wrong);
+    const enum options_outcome outcome = options_parse(&table, argc, argv, tee, wrong);
+    if (outcome == OPTIONS_WRONG)
+        return mistake(tee, wrong);
+    if (outcome == OPTIONS_HELP) {
+        print_help(tee, &table);
+        return -1;
     }
     if (tee->options.checksum && tee->options.library.require)
         return (int)usage_error("tee",
