@@ -12,9 +12,9 @@ _sluice_bench_options="--quick --full --time= --only= --method= --chunk= --round
     --quiet
     --help -q -h"
 _sluice_bench_paths="file-tcp file-pipe file-file tcp-file tcp-tcp pipe-file memory-tcp memory-pipe file-unix pipe-tcp
-    pipe-pipe tcp-pipe unix-file unix-unix memory-unix memory-file broker"
+    pipe-pipe tcp-pipe unix-file unix-unix memory-unix memory-file file-memory pipe-memory tcp-memory unix-memory broker"
 _sluice_bench_methods="read-write write mmap-write sendfile splice copy-range reflink vmsplice msg-zerocopy send-zc direct
-    aio io_uring"
+    read mmap vmsplice-in zerocopy-receive aio io_uring"
 _sluice_probe_options="--explain= --json --diff --through= --scratch-device= --cached --no-cache --quiet --help -q -h"
 _sluice_tee_options="--append --ignore-interrupts --output-error --from= --slow= --lag= --lag-pipes= --rate= --pipe-size=
     --linger= --require= --checksum= --progress --quiet --stats --json --help -a -i -L -q -h"

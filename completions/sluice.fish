@@ -136,9 +136,9 @@ complete $bench -l quick -d 'In under a minute'
 complete $bench -l full -d 'Every path, size and state of the cache'
 complete $bench -l time -x -d 'Take so long'
 complete $bench -l only -x -d 'This path alone' \
-    -a 'file-tcp file-pipe file-file tcp-file tcp-tcp pipe-file memory-tcp memory-pipe file-unix pipe-tcp pipe-pipe tcp-pipe unix-file unix-unix memory-unix memory-file broker'
+    -a 'file-tcp file-pipe file-file tcp-file tcp-tcp pipe-file memory-tcp memory-pipe file-unix pipe-tcp pipe-pipe tcp-pipe unix-file unix-unix memory-unix memory-file file-memory pipe-memory tcp-memory unix-memory broker'
 complete $bench -l method -x -d 'This method alone' \
-    -a 'read-write write mmap-write sendfile splice copy-range reflink vmsplice msg-zerocopy send-zc direct aio io_uring'
+    -a 'read-write write mmap-write sendfile splice copy-range reflink vmsplice msg-zerocopy send-zc direct read mmap vmsplice-in zerocopy-receive aio io_uring'
 complete $bench -l chunk -x -d 'Calls of this size alone'
 complete $bench -l rounds -x -d 'At most so many rounds'
 complete $bench -l size -x -d 'Of the files, and of a run at most'

@@ -61,7 +61,7 @@ int way_aio(struct job *job)
             error = got < 0 ? (int)got : -ENODATA;
             break;
         }
-        error = write_all(job->out, reading.buffer + (size_t)slot * job->chunk, (size_t)got);
+        error = deliver(job, reading.buffer + (size_t)slot * job->chunk, (size_t)got);
         done += (uint64_t)got;
         if (error == 0)
             error = ask(&reading, slot);

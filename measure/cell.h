@@ -18,7 +18,8 @@ enum end {
     END_PIPE = 1 << 1,
     END_TCP = 1 << 2, /* on loopback, or to another machine */
     END_UNIX = 1 << 3,
-    END_MEMORY = 1 << 4, /* of the mover; for the library's methods, a memfd */
+    END_MEMORY = 1 << 4, /* of the mover; for the library's methods, a memfd. It is a sink where
+                            the bytes are brought to where the mover can use them */
 };
 
 enum warmth {

@@ -8,7 +8,7 @@
 struct job {
     const struct cell *cell;
     int in;  /* open for reading; a file that `way->direct` reads is O_DIRECT; a memfd for memory */
-    int out; /* open for writing, and waits */
+    int out; /* open for writing, and waits; -1: the sink is memory */
     const char *memory; /* the memfd's pages, as many as the run has bytes; NULL without one */
     uint64_t bytes;
     uint32_t chunk;

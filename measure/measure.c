@@ -257,7 +257,7 @@ int measure_run(struct measuring *measuring)
 
 struct own_leg {
     const char *way;
-    enum end to; /* 0: any */
+    enum end to, from; /* 0: any */
     const char *from_name, *to_name, *call, *variant;
     unsigned expected;
 };
@@ -329,13 +329,53 @@ static const struct own_leg own_legs[] = {
      .to_name = "tcp",
      .call = "send",
      .variant = "SEND_ZC"},
+    {.way = "read",
+     .from = END_FILE,
+     .from_name = DISK,
+     .to_name = "memory",
+     .call = "read",
+     .variant = "",
+     .expected = 1},
+    {.way = "read",
+     .from = END_PIPE,
+     .from_name = "pipe",
+     .to_name = "memory",
+     .call = "read",
+     .variant = "",
+     .expected = 1},
+    {.way = "read",
+     .from = END_TCP,
+     .from_name = "tcp",
+     .to_name = "memory",
+     .call = "recv",
+     .variant = "",
+     .expected = 1},
+    {.way = "read",
+     .from = END_UNIX,
+     .from_name = "unix",
+     .to_name = "memory",
+     .call = "recv",
+     .variant = "",
+     .expected = 1},
+    {.way = "vmsplice-in",
+     .from_name = "pipe",
+     .to_name = "memory",
+     .call = "vmsplice",
+     .variant = "",
+     .expected = 1},
+    {.way = "mmap", /* no probe asks that: the pages are the page cache's */
+     .from_name = DISK,
+     .to_name = "memory",
+     .call = "mmap",
+     .variant = ""},
 };
 
 static bool same_leg(const struct own_leg *leg, const struct sluice_probe_leg *measured,
                      const char *disk)
 {
     const char *to = strcmp(leg->to_name, DISK) == 0 ? disk : leg->to_name;
-    return strcmp(measured->from, leg->from_name) == 0 && strcmp(measured->to, to) == 0 &&
+    const char *from = strcmp(leg->from_name, DISK) == 0 ? disk : leg->from_name;
+    return strcmp(measured->from, from) == 0 && strcmp(measured->to, to) == 0 &&
            strcmp(measured->call, leg->call) == 0 && strcmp(measured->variant, leg->variant) == 0 &&
            measured->error == 0 && measured->verdict != SLUICE_VERDICT_UNKNOWN;
 }
@@ -343,7 +383,8 @@ static bool same_leg(const struct own_leg *leg, const struct sluice_probe_leg *m
 static void add_leg(const struct stage *stage, const struct own_leg *leg, struct cell *cell)
 {
     struct sluice_probe_leg measured = {.size = sizeof measured};
-    const bool elsewhere = cell->path->to == END_TCP && stage->connect; /* loopback says nothing */
+    const bool tcp = ((cell->path->from | cell->path->to) & END_TCP) != 0;
+    const bool elsewhere = tcp && stage->connect; /* loopback says nothing */
 
     for (unsigned i = 0; stage->probe && sluice_probe_leg(stage->probe, i, &measured) == 0; i++)
         if (!elsewhere && same_leg(leg, &measured, stage->place.name)) {
@@ -360,11 +401,12 @@ void measure_copies(const struct stage *stage, struct cell *cell)
     cell->proven = true;
     for (const struct own_leg *leg = own_legs; leg < own_legs + sizeof own_legs / sizeof *own_legs;
          leg++)
-        if (strcmp(leg->way, cell->way->name) == 0 && (!leg->to || leg->to == cell->path->to))
+        if (strcmp(leg->way, cell->way->name) == 0 && (!leg->to || leg->to == cell->path->to) &&
+            (!leg->from || leg->from == cell->path->from))
             add_leg(stage, leg, cell);
     if (cell->way->direct) { /* the device, or a copy where there is none; and the write */
         const bool device = stage->place.device && !stage->place.loop;
-        cell->copies = device ? 1 : 2;
+        cell->copies = (device ? 0 : 1) + (cell->path->to == END_MEMORY ? 0 : 1);
         cell->proven = false;
     }
     cell->network = stage->card ? ((cell->path->from == END_TCP) + (cell->path->to == END_TCP)) : 0;

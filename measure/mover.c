@@ -127,6 +127,15 @@ static int open_source(const struct run *run)
     return fd;
 }
 
+static int open_sink(const struct run *run, struct job *job)
+{
+    if (run->cell->path->to == END_MEMORY)
+        job->out = -1;
+    else
+        job->out = run->out[1] >= 0 ? run->out[1] : open_again(run->stage->sink, O_WRONLY);
+    return run->cell->path->to == END_MEMORY || job->out >= 0 ? 0 : job->out;
+}
+
 static void be_mover(struct run *run)
 {
     struct board *board = run->board;
@@ -144,8 +153,8 @@ static void be_mover(struct run *run)
         sys_close(run->out[0]);
     signal(SIGPIPE, SIG_IGN);
     job.in = open_source(run);
-    job.out = run->out[1] >= 0 ? run->out[1] : open_again(run->stage->sink, O_WRONLY);
-    const int warmed = job.in < 0 || job.out < 0 ? 0 : warm_up(run, &job);
+    const int opened = open_sink(run, &job);
+    const int warmed = job.in < 0 || opened < 0 ? 0 : warm_up(run, &job);
     if (run->tracing)
         counts_be_traced();
     pass_gate(run);
@@ -155,7 +164,7 @@ static void be_mover(struct run *run)
     board->begun = sys_now();
     atomic_store(&board->moving, true);
     board->error = job.in < 0             ? job.in
-                   : job.out < 0          ? job.out
+                   : opened < 0           ? opened
                    : warmed < 0           ? warmed
                    : run->cell->way->move ? run->cell->way->move(&job)
                                           : way_by_library(&job);
@@ -189,7 +198,7 @@ static int open_ends(struct run *run)
     if (path->to == END_TCP && stage->connect) {
         run->out[1] = stage->connect(stage->connect_data, 0);
         error = run->out[1] < 0 ? run->out[1] : 0;
-    } else if (path->to != END_FILE) {
+    } else if (path->to & (END_PIPE | END_TCP | END_UNIX)) {
         error = neighbour_pair(path->to, run->out);
     }
     return error;

@@ -20,6 +20,8 @@ static const struct path paths[] = {
     {"pipe-pipe", END_PIPE, END_PIPE},     {"tcp-pipe", END_TCP, END_PIPE},
     {"unix-file", END_UNIX, END_FILE},     {"unix-unix", END_UNIX, END_UNIX},
     {"memory-unix", END_MEMORY, END_UNIX}, {"memory-file", END_MEMORY, END_FILE},
+    {"file-memory", END_FILE, END_MEMORY}, {"pipe-memory", END_PIPE, END_MEMORY},
+    {"tcp-memory", END_TCP, END_MEMORY},   {"unix-memory", END_UNIX, END_MEMORY},
 };
 enum { PATHS = sizeof paths / sizeof *paths, PATHS_QUICK = 9 };
 
@@ -35,8 +37,12 @@ static const struct way ways[] = {
     {"msg-zerocopy", SLUICE_METHOD_AUTO, way_msg_zerocopy, END_MEMORY, END_TCP},
     {"send-zc", SLUICE_METHOD_AUTO, way_send_zc, END_MEMORY, END_TCP},
     {"direct", SLUICE_METHOD_DIRECT, NULL, END_FILE | STREAMS, SINKS},
-    {"aio", SLUICE_METHOD_AUTO, way_aio, END_FILE, SINKS, .direct = true},
-    {"io_uring", SLUICE_METHOD_AUTO, way_io_uring, END_FILE, SINKS, .direct = true},
+    {"read", SLUICE_METHOD_AUTO, way_read, END_FILE | STREAMS, END_MEMORY},
+    {"mmap", SLUICE_METHOD_AUTO, way_mmap, END_FILE, END_MEMORY},
+    {"vmsplice-in", SLUICE_METHOD_AUTO, way_vmsplice_in, END_PIPE, END_MEMORY},
+    {"zerocopy-receive", SLUICE_METHOD_AUTO, way_zerocopy_receive, END_TCP, END_MEMORY},
+    {"aio", SLUICE_METHOD_AUTO, way_aio, END_FILE, SINKS | END_MEMORY, .direct = true},
+    {"io_uring", SLUICE_METHOD_AUTO, way_io_uring, END_FILE, SINKS | END_MEMORY, .direct = true},
 };
 enum { WAYS = sizeof ways / sizeof *ways };
 

@@ -69,7 +69,7 @@ int way_io_uring(struct job *job)
             error = got;
             break;
         }
-        error = write_all(job->out, reading.buffer + (size_t)slot * job->chunk, (size_t)got);
+        error = deliver(job, reading.buffer + (size_t)slot * job->chunk, (size_t)got);
         done += (uint64_t)got;
         ask(&reading, job, slot);
         io_uring_submit(&reading.ring);

@@ -26,6 +26,11 @@ int write_all(int fd, const char *bytes, size_t length)
     return 0;
 }
 
+int deliver(const struct job *job, const char *bytes, size_t length)
+{
+    return job->out < 0 ? 0 : write_all(job->out, bytes, length);
+}
+
 int buffers_new(uint32_t chunk, char **ret)
 {
     void *memory;

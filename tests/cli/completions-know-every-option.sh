@@ -72,7 +72,7 @@ proposes 'sluice copy tcp-listen:' ''
 proposes 'sluice copy pi' ''
 proposes 'sluice explain pi' 'pipe:'
 proposes 'sluice explain --sta' ''
-proposes 'sluice bench --only=file-' 'file-tcp file-pipe file-file file-unix'
+proposes 'sluice bench --only=file-' 'file-tcp file-pipe file-file file-unix file-memory'
 proposes 'sluice bench --method send' 'sendfile send-zc'
 proposes 'sluice bench f' ''
 
