@@ -1,0 +1,103 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# What each command prints with --json is as its schema in share/ says, when it succeeds and when it fails;
+# and the schema names every field: one that it does not know is an error here.
+# timeout: 240
+. "${SOURCE_ROOT:?}/tests/helpers/scenario.sh"
+
+scenario <<'PY'
+try:
+    import jsonschema
+except ImportError:
+    skip("needs the Python module 'jsonschema'")
+
+SHARE = os.path.join(os.environ["SOURCE_ROOT"], "share")
+
+
+def closed(schema):
+    """The same, with no field beside those that it names."""
+    if isinstance(schema, list):
+        return [closed(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    ret = {key: closed(part) for key, part in schema.items()}
+    if schema.get("type") == "object":
+        ret["additionalProperties"] = False
+    return ret
+
+
+validators = {}
+for name in sorted(os.listdir(SHARE)):
+    if name.endswith(".schema.json"):
+        with open(os.path.join(SHARE, name), encoding="utf-8") as file:
+            schema = json.load(file)
+        jsonschema.Draft202012Validator.check_schema(schema)
+        validators[name.partition(".")[0]] = jsonschema.Draft202012Validator(closed(schema))
+equal(sorted(validators), ["bench", "copy", "explain", "probe", "tee"], "the schemas that there are")
+
+
+def faults(command, object):
+    return [f"{'/'.join(map(str, error.path))}: {error.message[:200]}"
+            for error in validators[command].iter_errors(object)]
+
+
+def printed(command, *words, status=0, **more):
+    result = start(command, *words, **more).finish(100)
+    equal(result.status, status, f"{command} {words}: {result.err}")
+    for text in (result.out.decode(errors="replace"), result.err):
+        found, at = [], text.find("{")
+        while at >= 0 and (at == 0 or text[at - 1] == "\n"):
+            object, end = json.JSONDecoder().raw_decode(text[at:])
+            found.append(object)
+            at = text.find("{", at + end)
+        if found:
+            break
+    check(found, f"{command} {words} prints no JSON: {result.out!r} {result.err}")
+    for object in found:
+        equal(faults(command, object), [], f"{command} {words}")
+    return found
+
+
+directory = scratch()
+source = file_with(random_bytes(3 * MIB), f"{directory}/in")
+
+# copy: each method, a progress line, an error, what only some options print.
+for method in ("auto", "copy-range", "sendfile", "splice", "mmap-write", "read-write", "direct"):
+    printed("copy", "--json", f"--method={method}", source, f"{directory}/out")
+lines = printed("copy", "--json=lines", "--rate=4M", source, f"{directory}/out")
+equal(lines[-1]["event"], "done", "the last line")
+printed("copy", "--json", "--cache=drop", "--verify", "--checksum=sha256", source, f"{directory}/out")
+printed("copy", "--json", source, "null:")
+failed = printed("copy", "--json", source, "/dev/full", status=1)
+equal(failed[-1]["error"]["errno"], "ENOSPC", "the error")
+printed("copy", "--json", "--require=zero-copy", "--method=read-write", source, f"{directory}/out", status=3)
+
+# tee
+printed("tee", "--json", f"--from={source}", f"{directory}/one", f"{directory}/two")
+printed("tee", "--json", "--checksum=sha256", f"--from={source}", "/dev/full", f"{directory}/two", status=1)
+
+# explain: a pair, kinds alone, and a pair that nothing serves.
+printed("explain", "--json", source, f"{directory}/out")
+printed("explain", "--json", source, "tcp:")
+printed("explain", "--json", "--method=reflink", "tcp:", "tcp:", status=1)
+
+# probe
+if not os.environ.get("SLUICE_SANITIZER"):
+    found = printed("probe", "--json", "--no-cache", directory)[0]
+    check(found["legs"] and found["facts"], "legs and facts")
+
+# bench: every path, what cannot be done, and the broker.
+tiny = ("--json", "-q", "--disk", directory, "--size=1M", "--rounds=1", "--time=1")
+found = printed("bench", *tiny, "--only=file-file", "--only=file-tcp", "--only=memory-tcp", "--chunk=64K")[0]
+check(found["groups"] and found["classic"], "groups, and the table")
+found = printed("bench", *tiny, "--only=broker")[0]
+equal({group["part"] for group in found["broker"]}, {"append", "serve", "behind"}, "the broker's parts")
+
+# It can fail: a field that is not named, one that is missing, a word that is none.
+whole = found
+for change in (lambda o: o.update(news=1), lambda o: o.pop("rounds"), lambda o: o.update(extent="some"),
+               lambda o: o["machine"].update(cpus=0)):
+    wrong = json.loads(json.dumps(whole))
+    change(wrong)
+    check(faults("bench", wrong), "what is wrong passes")
+PY
