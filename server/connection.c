@@ -3,36 +3,21 @@
 
 #include <errno.h>
 #include <linux/sockios.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
-#include "lib/endpoint.h"
 #include "lib/sys.h"
 #include "log.h"
 #include "net.h"
 
 #define MILLISECOND UINT64_C(1000000)
 
-enum {
-    WATCHED = EPOLLIN | EPOLLOUT | EPOLLRDHUP,
-    HEADER_OUT_MOST = 4096,
-    THROWN_MOST = 64, /* pieces of a client's input that are thrown away after an error */
-};
+/* Pieces of a client's input that are thrown away after an error. */
+enum { THROWN_MOST = 64 };
 
 /* How long a client may take to take note that it is over. */
 static const uint64_t patience = 2000 * MILLISECOND;
-/* Before it is tried again: a connect that found no descriptor, or a UNIX target's queue full; and
- * whether what was sent to a side that is to be reset has got there. */
-static const uint64_t retry = 5 * MILLISECOND;
-
-static void connect_next(struct connection *connection);
-
-static bool is_tcp(const struct end *end)
-{
-    return !end->is_unix;
-}
 
 /* ---- the end ---- */
 
@@ -89,7 +74,7 @@ static void reset_now(struct connection *connection, struct end *end)
 {
     static const struct linger hard = {.l_onoff = 1, .l_linger = 0};
 
-    if (end->watch.fd >= 0 && is_tcp(end))
+    if (end->watch.fd >= 0 && end_is_tcp(end))
         net_setsockopt(end->watch.fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
     loop_close(connection_loop(connection), &end->watch);
 }
@@ -106,8 +91,8 @@ static void try_reset(struct connection *connection)
     struct end *end = &connection->end[connection->reset_end];
     const uint64_t now = loop_now(connection_loop(connection));
 
-    if (is_tcp(end) && !has_got_there(end) && now - connection->moved < patience &&
-        timer_set(connection_loop(connection), &connection->timer, now + retry) == 0)
+    if (end_is_tcp(end) && !has_got_there(end) && now - connection->moved < patience &&
+        timer_set(connection_loop(connection), &connection->timer, now + CONNECTION_RETRY) == 0)
         return;
     reset_now(connection, end);
     finish(connection);
@@ -155,7 +140,7 @@ static void begin_close(struct connection *connection, int end)
         finish(connection);
         return;
     }
-    if (!left->watched && loop_add(loop, &left->watch, WATCHED, true) < 0) {
+    if (!left->watched && loop_add(loop, &left->watch, END_WATCHED, true) < 0) {
         finish(connection);
         return;
     }
@@ -192,7 +177,7 @@ void connection_kill(struct connection *connection, enum relay_reason reason)
     finish(connection);
 }
 
-static void refuse(struct connection *connection, enum relay_reason reason, const char *why)
+void connection_refuse(struct connection *connection, enum relay_reason reason, const char *why)
 {
     char client[PEER_TEXT];
 
@@ -221,7 +206,7 @@ static void check_gone(struct connection *connection, int which_end, uint32_t ev
         end->left = true;
     if (!end->left || !connection->direction[from].ended || to->ended)
         return;
-    if (is_tcp(end)) {
+    if (end_is_tcp(end)) {
         sys_getsockopt(end->watch.fd, SOL_SOCKET, SO_ERROR, &error);
         end->reset = true;
         connection->reason =
@@ -302,238 +287,36 @@ static int add_limits(struct connection *connection)
     return 0;
 }
 
-/* ---- connecting ---- */
-
-int connection_send_pending(struct connection *connection)
+void connection_fail(struct connection *connection, int error)
 {
-    struct pending *pending = connection->pending;
-    struct end *target = &connection->end[END_TARGET];
-
-    if (!target->writable)
-        return -EAGAIN;
-    while (pending->sent < pending->length) {
-        const ssize_t value =
-            sys_send(target->watch.fd, pending->bytes + pending->sent,
-                     pending->length - pending->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (value == -EINTR)
-            continue;
-        if (value == -EAGAIN)
-            target->writable = false;
-        if (value < 0)
-            return (int)value;
-        pending->sent += (size_t)value;
-    }
-    free(pending);
-    connection->pending = NULL;
-    return 0;
+    log_event(LOG_LEVEL_ERROR, "failed", LOG_NUMBER("id", connection->id),
+              LOG_TEXT("error", strerrorname_np(-error)));
+    connection_kill(connection, RELAY_NO_MEMORY);
 }
 
-/* The socket's own ends, where nobody said better. */
-static int know_ends(struct connection *connection)
-{
-    if (connection->ends)
-        return 0;
-    struct ends *ends = connection->ends = calloc(1, sizeof *ends);
-    if (!ends)
-        return -ENOMEM;
-    memcpy(&ends->client.address, &connection->client, sizeof connection->client);
-    ends->client.length =
-        connection->client.address.family == AF_INET    ? sizeof(struct sockaddr_in)
-        : connection->client.address.family == AF_INET6 ? sizeof(struct sockaddr_in6)
-        : connection->client.address.family == AF_UNIX  ? (socklen_t)sizeof(sa_family_t)
-                                                        : 0;
-    ends->server.length = sizeof ends->server.address;
-    if (net_getsockname(connection->end[END_CLIENT].watch.fd, &ends->server.address.any,
-                        &ends->server.length) < 0)
-        ends->server.length = 0;
-    return 0;
-}
-
-static int make_header(struct connection *connection)
-{
-    const struct relay_hooks *hooks = &connection->worker->relay->options.hooks;
-
-    if (!hooks->header_write)
-        return 0;
-    if (know_ends(connection) < 0)
-        return -ENOMEM;
-    struct pending *pending = malloc(sizeof *pending + HEADER_OUT_MOST);
-    if (!pending)
-        return -ENOMEM;
-    pending->sent = 0;
-    pending->length =
-        hooks->header_write(hooks->data, connection->ends, pending->bytes, HEADER_OUT_MOST);
-    if (pending->length > 0)
-        connection->pending = pending;
-    else
-        free(pending);
-    return 0;
-}
-
-static void count_latency(struct connection *connection)
-{
-    struct relay_totals *totals = &connection->worker->totals;
-    const uint64_t took = (sys_now() - connection->moved) / 1000;
-    unsigned i = 0;
-
-    while (i < RELAY_LATENCIES - 1 && took > relay_latency_bound[i])
-        i++;
-    totals->connect_latency[i]++;
-    totals->connect_microseconds += took;
-    totals->connects++;
-}
-
-static void connected(struct connection *connection)
+void connection_relay(struct connection *connection)
 {
     struct loop *loop = connection_loop(connection);
     struct end *client = &connection->end[END_CLIENT];
     const uint64_t idle = connection->worker->relay->options.idle_timeout;
 
-    target_worked(connection->target);
-    count_latency(connection);
     timer_clear(loop, &connection->timer);
     connection->phase = PHASE_RELAYING;
     connection->moved = loop_now(loop);
     connection->end[END_TARGET].writable = true;
-    int error = make_header(connection);
-    if (error >= 0)
-        error = add_limits(connection);
-    free(connection->ends);
-    connection->ends = NULL;
     connection->timed = idle > 0;
+    int error = add_limits(connection);
     if (error >= 0 && idle)
         error = timer_set(loop, &connection->timer, connection->moved + idle);
     /* Its first edge comes in the next turn, and says whether it has sent something already. */
     if (error >= 0 && !client->watched)
-        error = loop_add(loop, &client->watch, WATCHED, true);
+        error = loop_add(loop, &client->watch, END_WATCHED, true);
     if (error < 0) {
-        log_event(LOG_LEVEL_ERROR, "failed", LOG_NUMBER("id", connection->id),
-                  LOG_TEXT("error", strerrorname_np(-error)));
-        connection_kill(connection, RELAY_NO_MEMORY);
+        connection_fail(connection, error);
         return;
     }
     client->watched = true;
     connection_run(connection);
-}
-
-static bool is_our_lack(int error)
-{
-    return error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM;
-}
-
-static void target_refused(struct connection *connection, int error)
-{
-    struct worker *worker = connection->worker;
-    struct target *target = connection->target;
-
-    loop_close(worker->loop, &connection->end[END_TARGET].watch);
-    connection->end[END_TARGET].watched = false;
-    worker->totals.connect_failures++;
-    log_event(LOG_LEVEL_WARNING, "cannot connect", LOG_NUMBER("id", connection->id),
-              LOG_TEXT("target", target->name), LOG_TEXT("error", strerrorname_np(-error)),
-              LOG_TEXT("why", strerrordesc_np(-error)));
-    if (!is_our_lack(error) && target_failed(target, loop_now(worker->loop)))
-        log_event(LOG_LEVEL_WARNING, "set aside", LOG_TEXT("target", target->name));
-    target->active--;
-    connection->target = NULL;
-    connect_next(connection);
-}
-
-static int open_target(struct connection *connection)
-{
-    static const int on = 1;
-    struct end *end = &connection->end[END_TARGET];
-    const struct peer *peer = &connection->target->peer;
-
-    const int fd = fd_above_standard(
-        net_socket(peer->address.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-    if (fd < 0)
-        return fd;
-    end->watch.fd = fd;
-    end->is_unix = peer->address.any.sa_family == AF_UNIX;
-    if (is_tcp(end)) {
-        net_setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        net_setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-    }
-    const int error = net_connect(fd, &peer->address.any, peer->length);
-    return error == -EINTR ? -EINPROGRESS : error; /* it goes on by itself */
-}
-
-/* Tries one target. Returns whether that is settled, for now. */
-static bool connect_one(struct connection *connection)
-{
-    struct loop *loop = connection_loop(connection);
-    struct end *end = &connection->end[END_TARGET];
-
-    int error = open_target(connection);
-    if (error == 0 || error == -EINPROGRESS) {
-        const int added = loop_add(loop, &end->watch, WATCHED, true);
-        if (added < 0)
-            error = added;
-        end->watched = added >= 0;
-    }
-    if (error == 0) {
-        connected(connection);
-        return true;
-    }
-    if (error == -EINPROGRESS)
-        return true;
-    /* EAGAIN: a UNIX socket's queue is full for the moment. */
-    if ((is_our_lack(error) || error == -EAGAIN) && loop_now(loop) < connection->timer.at) {
-        loop_close(loop, &end->watch);
-        end->watched = false;
-        connection->waiting = true;
-        connection->target->active--;
-        connection->target = NULL;
-        connection->deadline = connection->timer.at;
-        return timer_set(loop, &connection->timer, loop_now(loop) + retry) == 0;
-    }
-    target_refused(connection, error);
-    return true;
-}
-
-static void connect_next(struct connection *connection)
-{
-    struct worker *worker = connection->worker;
-    const uint64_t now = loop_now(worker->loop);
-
-    connection->phase = PHASE_CONNECTING;
-    if (!connection->targets)
-        connection->targets = target_list_hold(worker->targets);
-    struct target_list *list = connection->targets;
-    struct target *target = target_choose(list, connection->tried, now);
-    if (!target) {
-        refuse(connection, RELAY_NO_TARGET, "no target could be connected to");
-        return;
-    }
-    const unsigned index = (unsigned)(target - list->target);
-    if (index < 64)
-        connection->tried |= UINT64_C(1) << index;
-    connection->target = target;
-    target->active++;
-    connection->moved = now;
-    const uint64_t until =
-        connection->waiting ? connection->deadline : now + worker->relay->options.connect_timeout;
-    connection->waiting = false;
-    if (timer_set(worker->loop, &connection->timer, until) < 0 || !connect_one(connection))
-        connection_kill(connection, RELAY_NO_MEMORY);
-}
-
-static void connect_event(struct connection *connection, uint32_t events)
-{
-    struct end *target = &connection->end[END_TARGET];
-    int error = 0;
-
-    if (events & (EPOLLERR | EPOLLHUP)) {
-        sys_getsockopt(target->watch.fd, SOL_SOCKET, SO_ERROR, &error);
-        target_refused(connection, error ? -error : -ECONNREFUSED);
-        return;
-    }
-    if (!(events & EPOLLOUT))
-        return;
-    target->readable = events & (EPOLLIN | EPOLLRDHUP);
-    target->hup = events & EPOLLRDHUP;
-    connected(connection);
 }
 
 /* ---- the header that comes first ---- */
@@ -550,7 +333,7 @@ static void header_event(struct connection *connection)
     if (got == -EAGAIN || got == -EINTR)
         return;
     ssize_t length = -ECONNRESET;
-    if (got > 0 && know_ends(connection) == 0)
+    if (got > 0 && connection_know_ends(connection) == 0)
         length =
             hooks->header_read(hooks->data, worker->scratch, (size_t)got, connection->ends, &why);
     const bool room = (size_t)got < most;
@@ -559,7 +342,7 @@ static void header_event(struct connection *connection)
     if (length <= 0) {
         if (length == 0 && !room)
             why = "the header is too long";
-        refuse(connection, RELAY_BAD_HEADER, why);
+        connection_refuse(connection, RELAY_BAD_HEADER, why);
         return;
     }
     sys_recv(fd, worker->scratch, (size_t)length, MSG_DONTWAIT); /* seen to be there */
@@ -567,13 +350,13 @@ static void header_event(struct connection *connection)
     if (client->length > 0) {
         small_peer_set(&connection->client, client);
         if (hooks->admit && hooks->admit(hooks->data, client, connection->ends, &why) < 0) {
-            refuse(connection, RELAY_DENIED, why);
+            connection_refuse(connection, RELAY_DENIED, why);
             return;
         }
     }
     /* An edge that came with the header is not told again: what follows it may be there already. */
     connection->end[END_CLIENT].readable = true;
-    connect_next(connection);
+    connection_connect(connection);
 }
 
 /* ---- events ---- */
@@ -585,15 +368,10 @@ static void timed_out(struct loop *loop, struct timer *timer)
     (void)loop;
     switch (connection->phase) {
     case PHASE_HEADER:
-        refuse(connection, RELAY_BAD_HEADER, "no header came in time");
+        connection_refuse(connection, RELAY_BAD_HEADER, "no header came in time");
         break;
     case PHASE_CONNECTING:
-        if (connection->waiting) {
-            connection->tried = 0;
-            connect_next(connection);
-        } else {
-            target_refused(connection, -ETIMEDOUT);
-        }
+        connection_connect_late(connection);
         break;
     case PHASE_RELAYING:
         idle_check(connection);
@@ -622,7 +400,7 @@ static void end_event(struct connection *connection, int which_end, uint32_t eve
         break;
     default:
         if (which_end == END_TARGET) {
-            connect_event(connection, events);
+            connection_connect_event(connection, events);
             break;
         }
         client->hup |= (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
@@ -655,7 +433,7 @@ static int await_header(struct connection *connection)
     int error = timer_set(loop, &connection->timer,
                           loop_now(loop) + connection->worker->relay->options.header_timeout);
     if (error >= 0)
-        error = loop_add(loop, &client->watch, WATCHED, true);
+        error = loop_add(loop, &client->watch, END_WATCHED, true);
     client->watched = error >= 0;
     return error;
 }
@@ -697,11 +475,11 @@ void connection_begin(struct worker *worker, int fd, const struct peer *peer)
         return;
     }
     if (hooks->admit && hooks->admit(hooks->data, peer, NULL, &why) < 0) {
-        refuse(connection, RELAY_DENIED, why);
+        connection_refuse(connection, RELAY_DENIED, why);
         return;
     }
     if (!hooks->header_read)
-        connect_next(connection);
+        connection_connect(connection);
     else if (await_header(connection) < 0)
         connection_kill(connection, RELAY_NO_MEMORY);
 }

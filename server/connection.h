@@ -7,7 +7,8 @@
  * passed on (shutdown). What a peer sent before it reset the connection is delivered; then the other
  * side is reset, too, so that what is cut off is never taken for whole.
  *
- *   connection.c   its life: header, connecting, timers, the end
+ *   connection.c   its life: header, timers, the end
+ *   connect.c      connecting to a target
  *   direction.c    moving bytes
  */
 #ifndef SERVER_CONNECTION_H
@@ -24,6 +25,13 @@ enum phase {
 };
 
 enum { END_CLIENT = 0, END_TARGET, ENDS };
+
+/* What of an end is watched, once and for all, by edges. */
+enum { END_WATCHED = EPOLLIN | EPOLLOUT | EPOLLRDHUP };
+
+/* Nanoseconds before it is tried again: a connect that found no descriptor, or a UNIX target's queue
+ * full; and whether what was sent to a side that is to be reset has got there. */
+#define CONNECTION_RETRY UINT64_C(5000000)
 
 struct end {
     struct watch watch;
@@ -86,7 +94,25 @@ void connection_begin(struct worker *worker, int fd, const struct peer *peer);
 /* Ends it now, whatever it holds. */
 void connection_kill(struct connection *connection, enum relay_reason reason);
 
-/* ---- between the two files ---- */
+/* ---- between its files ---- */
+
+/* Connects to a target, or to the next one; goes on by itself to connection_relay(), or to the end.
+ * The connection may be gone afterwards, as after each of these. */
+void connection_connect(struct connection *connection);
+void connection_connect_event(struct connection *connection, uint32_t events);
+void connection_connect_late(struct connection *connection); /* its timer has fired */
+
+/* Both ends are there: bytes may move. */
+void connection_relay(struct connection *connection);
+
+/* The client is turned away: said in the log, and to the client by a close in good order. */
+void connection_refuse(struct connection *connection, enum relay_reason reason, const char *why);
+
+/* Something of ours is lacking: said in the log, and both ends are reset. */
+void connection_fail(struct connection *connection, int error);
+
+/* Makes connection->ends: the socket's own, where nobody said better. 0 or -ENOMEM. */
+int connection_know_ends(struct connection *connection);
 
 /* Moves what can be moved, both ways. The connection may be gone afterwards. */
 void connection_run(struct connection *connection);
@@ -96,6 +122,11 @@ void connection_over(struct connection *connection);
 
 /* Sends what is to be sent first. 0: done; -EAGAIN; or the target's error. */
 int connection_send_pending(struct connection *connection);
+
+static inline bool end_is_tcp(const struct end *end)
+{
+    return !end->is_unix;
+}
 
 static inline struct loop *connection_loop(const struct connection *connection)
 {
