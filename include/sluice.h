@@ -606,6 +606,8 @@ typedef int (*sluice_sink_function)(const void *bytes, size_t length, void *data
 enum sluice_fanout_flags {
     SLUICE_FANOUT_NO_HUP = 1 << 0, /* while the source is waited for, nobody asks whether the sinks'
                                       readers are still there */
+    SLUICE_FANOUT_REST = 1 << 1,   /* while the source is waited for and nothing waits for a sink, it
+                                      holds neither a pipe nor a buffer: for many that are idle */
 };
 
 struct sluice_fanout_options {

@@ -22,7 +22,7 @@ static int read_options(struct sluice_fanout_options *own,
     const int error = given ? sized_read(own, sizeof *own, given) : 0;
     if (error < 0)
         return error;
-    const uint32_t known = SLUICE_FANOUT_NO_HUP | SLUICE_NO_SIGPIPE;
+    const uint32_t known = SLUICE_FANOUT_NO_HUP | SLUICE_FANOUT_REST | SLUICE_NO_SIGPIPE;
     if ((own->flags & ~known) || (unsigned)own->require > SLUICE_REQUIRE_ZERO_COPY)
         return -EINVAL;
     return 0;

@@ -184,6 +184,8 @@ struct parcel *stash_get(struct sluice_fanout *fanout);
 /* Puts it back: it must be empty, and is closed if it is not. */
 void stash_put(struct sluice_fanout *fanout, struct parcel *parcel);
 void stash_close(struct sluice_fanout *fanout);
+/* Lends its idle pipes to others: back to the context's pool. */
+void stash_rest(struct sluice_fanout *fanout);
 /* Throws away `length` bytes from the head of a private pipe. 0, or a negative errno: then it still
  * holds some. */
 int stash_drop(struct sluice_fanout *fanout, struct pipe *pipe, size_t length);

@@ -134,6 +134,27 @@ void stash_close(struct sluice_fanout *fanout)
     fanout->stash.null = -1;
 }
 
+void stash_rest(struct sluice_fanout *fanout)
+{
+    struct stash *stash = &fanout->stash;
+    struct parcel *parcel;
+
+    while ((parcel = stash_take(stash))) {
+        struct pipe *pipe = parcel->pipe;
+        if (sys_fcntl(pipe->write_end, F_SETFL, O_WRONLY) < 0) { /* as the pool's pipes are */
+            kill_parcel(fanout, parcel);
+            continue;
+        }
+        pipe_put(&fanout->context->pool, pipe);
+        free(parcel);
+        stash->made--;
+        stash->refused = 0;
+    }
+    if (stash->null >= 0)
+        sys_close(stash->null);
+    stash->null = -1;
+}
+
 /* ---- throwing away ---- */
 
 static ssize_t drop_by_reading(struct pipe *pipe, size_t length)

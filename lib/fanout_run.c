@@ -201,6 +201,23 @@ static int watch_sink(struct sluice_fanout *fanout, struct fanout_sink *sink)
     return sink->watched ? watch(fanout, (int)sink->id, sink->out.fd, 0) : 0;
 }
 
+/* Nothing waits for anybody: what it holds can be had again. */
+static void rest(struct sluice_fanout *fanout)
+{
+    for (unsigned i = 0; i < fanout->sinks; i++)
+        if (is_running(fanout->sink[i]) && sink_lag(fanout->sink[i]) > 0)
+            return;
+    stash_rest(fanout);
+    free(fanout->buffer);
+    fanout->buffer = NULL;
+    fanout->buffer_size = 0;
+    for (unsigned i = 0; i < fanout->sinks; i++)
+        if (fanout->sink[i]) {
+            free(fanout->sink[i]->scratch.bytes);
+            fanout->sink[i]->scratch = (struct scratch){0};
+        }
+}
+
 static int wait_for(struct sluice_fanout *fanout)
 {
     int error = 0;
@@ -213,6 +230,8 @@ static int wait_for(struct sluice_fanout *fanout)
     for (unsigned i = 0; i < fanout->sinks && error >= 0; i++)
         if (is_running(fanout->sink[i]))
             error = watch_sink(fanout, fanout->sink[i]);
+    if (fanout->idle && (fanout->options.flags & SLUICE_FANOUT_REST))
+        rest(fanout);
     not_after(fanout, fanout->not_before);
     if (fanout->ended)
         not_after(fanout, fanout->drain_until);
@@ -291,7 +310,8 @@ int sluice_fanout_step(sluice_fanout *fanout, uint64_t budget, uint64_t *ret_dea
     struct sigpipe_guard sigpipe;
 
     guard(fanout, &sigpipe);
-    if (fanout->fd_count > 0 && fanout->idle) { /* the caller knows, but has not told */
+    if (fanout->fd_count > 0 && fanout->idle && !(fanout->options.flags & SLUICE_FANOUT_NO_HUP)) {
+        /* The caller knows, but has not told. */
         fanout->polls++;
         if (sys_poll(fanout->fds, fanout->fd_count, &at_once) > 0)
             look_for_leavers(fanout);

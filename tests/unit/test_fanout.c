@@ -264,6 +264,44 @@ static void a_reader_that_leaves_is_seen(void **unused)
     }
 }
 
+/* Whoever rests holds no pipe between two bursts, and what comes next is moved all the same. */
+static void one_that_rests_holds_no_pipe(void **unused)
+{
+    struct sluice_fanout_options options = SLUICE_FANOUT_OPTIONS_INIT;
+    struct sluice_pipes pipes = {.size = sizeof pipes};
+    struct rig rig;
+
+    (void)unused;
+    for (int rests = 0; rests < 2; rests++) {
+        options.flags = rests ? SLUICE_FANOUT_REST : 0;
+        begin(&rig, &options);
+        struct sink *first = add(&rig, NULL), *second = add(&rig, NULL);
+        for (int burst = 0; burst < 4; burst++) {
+            for (int i = 0; i < 3; i++) { /* until it goes through pipes */
+                assert_int_equal(step(&rig, 40000), SLUICE_WAIT);
+                receive(first);
+                if (i == 1) /* meanwhile something waits for one of them */
+                    assert_int_equal(step(&rig, 40000), SLUICE_WAIT);
+                receive(second);
+                assert_int_equal(step(&rig, 0), SLUICE_WAIT);
+                receive(second);
+            }
+            assert_int_equal(info_of(&rig, second).lag, 0);
+            sluice_context_pipes(rig.context, &pipes);
+            assert_true(pipes.open >= 2);
+            assert_int_equal(pipes.open - pipes.idle, rests ? 0 : pipes.open);
+        }
+        receive(first);
+        assert_int_equal(first->got, rig.sent);
+        assert_int_equal(second->got, rig.sent);
+        assert_memory_equal(first->bytes, reference, rig.sent);
+        assert_memory_equal(second->bytes, reference, rig.sent);
+        end(&rig);
+        let_go(first);
+        let_go(second);
+    }
+}
+
 static void what_waits_is_salvaged(void **unused)
 {
     struct sluice_fanout_options options = SLUICE_FANOUT_OPTIONS_INIT;
@@ -406,6 +444,7 @@ int main(void)
         cmocka_unit_test(a_full_sink_is_waited_for),
         cmocka_unit_test(a_slow_sink_is_detached),
         cmocka_unit_test(a_reader_that_leaves_is_seen),
+        cmocka_unit_test(one_that_rests_holds_no_pipe),
         cmocka_unit_test(what_waits_is_salvaged),
         cmocka_unit_test(what_has_no_room_is_spilled),
         cmocka_unit_test(wrong_arguments_are_refused),
