@@ -6,6 +6,7 @@
 
 #include "config.h"
 #include "options.h"
+#include "sink_words.h"
 #include "tee.h"
 #include "units.h"
 
@@ -15,51 +16,6 @@ static const char *const output_errors[] = {
     [OUTPUT_EXIT] = "exit",
     [OUTPUT_EXIT_NOPIPE] = "exit-nopipe",
 };
-
-/* ---- values ---- */
-
-static const char *parse_size(const char *argument, uint64_t *ret)
-{
-    uint64_t size = 0;
-    const int error = units_parse_size(argument, &size);
-
-    if (error < 0)
-        return error == -ERANGE ? "it is too large" : "a size is wanted, as 4096, 64K or 1.5GiB";
-    *ret = size;
-    return size == 0 ? "0 is too little" : NULL;
-}
-
-static const char *parse_slow(const char *argument, enum sluice_slow *ret, char **ret_file)
-{
-    static const char spill[] = "spill=";
-
-    if (strncmp(argument, spill, sizeof spill - 1) == 0 && argument[sizeof spill - 1]) {
-        free(*ret_file);
-        *ret = SLUICE_SLOW_SPILL;
-        *ret_file = strdup(argument + sizeof spill - 1);
-        return *ret_file ? NULL : "not enough memory";
-    }
-    for (int slow = SLUICE_SLOW_WAIT; slow < SLUICE_SLOW_SPILL; slow++)
-        if (strcmp(argument, sluice_slow_name((enum sluice_slow)slow)) == 0) {
-            free(*ret_file);
-            *ret_file = NULL;
-            *ret = (enum sluice_slow)slow;
-            return NULL;
-        }
-    return "wait, drop, detach or spill=FILE is wanted";
-}
-
-static const char *parse_pipes(const char *argument, uint32_t *ret)
-{
-    char *end;
-    errno = 0;
-    const unsigned long value = strtoul(argument, &end, 10);
-
-    if (*argument < '0' || *argument > '9' || *end || errno || value == 0 || value > 1024)
-        return "a number of pipes from 1 to 1024 is wanted";
-    *ret = (uint32_t)value;
-    return NULL;
-}
 
 /* ---- options of the command ---- */
 
@@ -117,32 +73,32 @@ static const char *on_from(void *into, const char *argument)
 static const char *on_slow(void *into, const char *argument)
 {
     struct tee *tee = into;
-    return parse_slow(argument, &tee->options.defaults.slow, &tee->options.spill);
+    return sink_words_slow(argument, &tee->options.defaults.slow, &tee->options.spill);
 }
 
 static const char *on_lag(void *into, const char *argument)
 {
     struct tee *tee = into;
-    return parse_size(argument, &tee->options.defaults.lag);
+    return sink_words_size(argument, &tee->options.defaults.lag);
 }
 
 static const char *on_lag_pipes(void *into, const char *argument)
 {
     struct tee *tee = into;
-    return parse_pipes(argument, &tee->options.defaults.lag_pipes);
+    return sink_words_pipes(argument, &tee->options.defaults.lag_pipes);
 }
 
 static const char *on_rate(void *into, const char *argument)
 {
     struct tee *tee = into;
-    return parse_size(argument, &tee->options.library.rate);
+    return sink_words_size(argument, &tee->options.library.rate);
 }
 
 static const char *on_pipe_size(void *into, const char *argument)
 {
     struct tee *tee = into;
     uint64_t size = 0;
-    const char *wrong = parse_size(argument, &size);
+    const char *wrong = sink_words_size(argument, &size);
 
     tee->options.library.pipe_size = (uint32_t)size;
     return !wrong && size > (1U << 30) ? "a size from 1 to 1G is wanted" : wrong;
@@ -274,61 +230,10 @@ static int mistake(const struct tee *tee, const char *words)
 
 /* ---- sinks ---- */
 
-/* One option of a sink. NULL; "" if it is none of ours; or what is wrong. */
-static const char *sink_option(struct tee_sink *sink, const char *word)
+static const char *sink_option(const char *word, void *data)
 {
-    static const char none[] = "";
-
-    if (strncmp(word, "slow=", 5) == 0)
-        return parse_slow(word + 5, &sink->options.slow, &sink->spill_path);
-    if (strncmp(word, "lag=", 4) == 0)
-        return parse_size(word + 4, &sink->options.lag);
-    if (strncmp(word, "lag-pipes=", 10) == 0)
-        return parse_pipes(word + 10, &sink->options.lag_pipes);
-    if (strncmp(word, "rate=", 5) == 0)
-        return parse_size(word + 5, &sink->options.rate);
-    return none;
-}
-
-/* Where the word ends: at a comma that no backslash stands before. */
-static size_t word_length(const char *text)
-{
-    size_t length = 0;
-
-    while (text[length] && text[length] != ',')
-        length += text[length] == '\\' && text[length + 1] ? 2 : 1;
-    return length;
-}
-
-/* Takes the options of ours out of "ADDRESS,OPTION…"; what is left is the address, with its own. A comma in
- * a path is a comma: only what begins like an option is one. */
-static const char *split_sink(struct tee_sink *sink)
-{
-    const char *from = sink->text;
-    char *to = sink->plain = strdup(sink->text);
-
-    if (!to)
-        return "not enough memory";
-    for (bool first = true; *from || first; first = false) {
-        const size_t length = word_length(from);
-        char *word = strndup(from, length);
-        const char *wrong = !word ? "not enough memory" : first ? "" : sink_option(sink, word);
-        free(word);
-        if (wrong && *wrong)
-            return wrong;
-        if (wrong) { /* none of ours: it stays */
-            if (!first)
-                *to++ = ',';
-            memcpy(to, from, length);
-            to += length;
-        }
-        from += length;
-        if (!*from)
-            break;
-        from++;
-    }
-    *to = '\0';
-    return NULL;
+    struct tee_sink *sink = data;
+    return sink_words_option(word, &sink->options, &sink->spill_path);
 }
 
 static int parse_sink(struct tee *tee, struct tee_sink *sink)
@@ -343,7 +248,7 @@ static int parse_sink(struct tee *tee, struct tee_sink *sink)
             .scheme = ADDRESS_PATH, .text = sink->text, .path = strdup(sink->text)};
         return STATUS_DONE;
     }
-    const char *wrong = split_sink(sink);
+    const char *wrong = sink_words_split(sink->text, &sink->plain, sink_option, sink);
     if (wrong)
         return (int)usage_error("tee", "'%s': %s", sink->text, wrong);
     if (address_parse(sink->plain, &sink->address, why, sizeof why) < 0)
