@@ -16,6 +16,7 @@
 #include "message.h"
 #include "relay_confine.h"
 #include "relay_options.h"
+#include "relay_taps.h"
 #include "server/admin.h"
 #include "server/net.h"
 #include "units.h"
@@ -230,6 +231,23 @@ static int open_admin(struct service *service)
 
 /* ---- signals ---- */
 
+static void print_taps(const struct relay_totals *totals)
+{
+    uint64_t delivered = 0, dropped = 0, lag = 0;
+    char text[UNITS_BUFFER];
+
+    for (int i = 0; i < RELAY_DIRECTIONS; i++) {
+        for (int k = 0; k <= SLUICE_CLASS_MAP; k++)
+            delivered += totals->tap_class[i][k];
+        dropped += totals->tap_dropped[i];
+        lag += totals->tap_lag[i];
+    }
+    dprintf(STDERR_FILENO,
+            "sluice: %llu taps now; %s to taps; %llu bytes wait for them, %llu they missed\n",
+            (unsigned long long)totals->taps, units_format_bytes(delivered, text),
+            (unsigned long long)lag, (unsigned long long)dropped);
+}
+
 static void print_status(struct service *service)
 {
     struct relay_totals totals;
@@ -245,22 +263,26 @@ static void print_status(struct service *service)
             (unsigned long long)(totals.parked[0] + totals.parked[1]),
             (unsigned long long)totals.pipes_used, (unsigned long long)totals.pipes_free,
             (unsigned long long)totals.pipes_refused, (unsigned long long)totals.pipes_small);
+    if (service->words->taps)
+        print_taps(&totals);
 }
 
 static void reload(struct service *service)
 {
     char why[512];
-    struct target_list *list = relay_words_targets(service->words, why, sizeof why);
+    const struct relay_words *words = service->words;
+    struct target_list *list = relay_words_targets(words, why, sizeof why);
+    struct tap_list *taps = list ? relay_taps_open(words->tap, words->taps, why, sizeof why) : NULL;
 
-    if (list && gate_reload(service->gate, service->relay, why, sizeof why) < 0) {
+    if (!taps || gate_reload(service->gate, service->relay, why, sizeof why) < 0) {
         target_list_release(list);
-        list = NULL;
-    }
-    if (!list) {
+        tap_list_release(taps);
         log_event(LOG_LEVEL_ERROR, "not reloaded", LOG_TEXT("why", why));
         return;
     }
     relay_set_targets(service->relay, list);
+    relay_set_taps(service->relay, taps);
+    tap_list_release(taps);
     log_event(LOG_LEVEL_INFO, "reloaded", LOG_NUMBER("targets", list->count));
     target_list_release(list);
 }
@@ -328,6 +350,7 @@ static int watch_signals(struct service *service)
             sigaddset(&set, numbers[i]);
     sigprocmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a tap's file that may not grow is an error of its own (EFBIG) */
     const int fd = own_descriptor(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
     if (fd < 0)
         return fd;
@@ -377,8 +400,16 @@ static int prepare(struct service *service, struct relay_words *words)
     words->relay.targets = relay_words_targets(words, why, sizeof why);
     if (!words->relay.targets)
         return (int)usage_error("relay", "%s", why);
+    if (relay_taps_prepare(words->tap, words->taps, why, sizeof why) >= 0)
+        words->relay.taps = relay_taps_open(words->tap, words->taps, why, sizeof why);
+    if (!words->relay.taps) {
+        target_list_release(words->relay.targets);
+        message("%s", why);
+        return STATUS_FAILED;
+    }
     const int error = relay_new(&words->relay, &service->relay);
     target_list_release(words->relay.targets);
+    tap_list_release(words->relay.taps);
     if (error < 0) {
         message("cannot start: %s", strerror(-error));
         return STATUS_FAILED;

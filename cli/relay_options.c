@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "message.h"
+#include "relay_taps.h"
 #include "units.h"
 
 enum { LONG_ONLY = 256, MOST_OPTIONS = 48, MOST_THREADS = 256, MOST_TARGETS = 4096 };
@@ -109,6 +110,13 @@ static const char *on_targets(struct relay_words *words, const char *argument)
 {
     words->targets_file = argument;
     return *argument ? NULL : "a file's name is wanted";
+}
+
+static const char *on_tap(struct relay_words *words, const char *argument)
+{
+    const char *wrong = relay_tap_parse(argument, &words->tap[words->taps]);
+    words->taps += wrong == NULL;
+    return wrong;
 }
 
 static const char *on_quiet(struct relay_words *words, const char *argument)
@@ -228,6 +236,7 @@ static const struct option_row {
      "after SIGTERM, accept so long while saying that it drains (0)"},
     {"max-connections", 0, "N", on_max_connections, "at once; the next ones wait to be accepted"},
     {"backlog", 0, "N", on_backlog, "connections that may wait to be accepted (4096)"},
+    {"tap", 0, "SINK", on_tap, "write what is relayed there as well (may be repeated)"},
     {"allow", 0, "CIDR", on_allow, "let these clients in, and no others (may be repeated)"},
     {"deny", 0, "CIDR", on_deny, "keep these out, before any --allow (may be repeated)"},
     {"access", 0, "FILE", on_access, "lines 'allow CIDR' and 'deny CIDR'; read again at SIGHUP"},
@@ -260,6 +269,11 @@ static void print_help(void)
     printf("\nLISTEN  [HOST]:PORT (127.0.0.1 without HOST, all addresses with *)  unix:PATH\n"
            "        fd:N  listen-fds (as passed by systemd)\n"
            "TARGET  HOST:PORT  :PORT  unix:PATH\n"
+           "SINK    PATH  file:NAME  tcp:HOST:PORT  unix:PATH  fd:N  null:, opened for each "
+           "connection;\n"
+           "        in names %%n number, %%c client, %%t target, %%d sender, %%T time; each with\n"
+           "        ,from=client|target|both  ,slow=detach|drop|wait|spill=DIR  ,lag=SIZE\n"
+           "        ,lag-pipes=N  ,rate=RATE\n"
            "\nSIGTERM drains, SIGHUP looks the targets up again, SIGUSR1 prints a line. See "
            "sluice-relay(1).\n");
 }
@@ -326,7 +340,8 @@ static int make_lists(struct relay_words *words, size_t room)
     words->gate.allow = words->allow;
     words->gate.deny = words->deny;
     words->gate.trust = words->trust;
-    return 0;
+    words->tap = calloc(room, sizeof *words->tap);
+    return words->tap ? 0 : -ENOMEM;
 }
 
 int relay_words_parse(int argc, char **argv, struct relay_words *ret)
@@ -369,8 +384,11 @@ int relay_words_parse(int argc, char **argv, struct relay_words *ret)
 
 void relay_words_free(struct relay_words *words)
 {
+    for (unsigned i = 0; i < words->taps; i++)
+        relay_tap_free(&words->tap[i]);
+    free(words->tap);
     free(words->allow);
-    words->allow = NULL;
+    *words = (struct relay_words){0};
 }
 
 /* ---- targets ---- */

@@ -9,6 +9,7 @@
 #include "server/log.h"
 #include "server/relay.h"
 #include "server/sandbox.h"
+#include "server/tap_sink.h"
 
 struct relay_words {
     struct relay_options relay; /* its targets are none yet: relay_words_targets() */
@@ -26,6 +27,8 @@ struct relay_words {
     const char *user;                  /* NULL: who we are */
     enum sandbox_mode sandbox;
     const char **allow, **deny, **trust; /* gate's words: one array, owned */
+    struct tap_sink *tap;                /* --tap; room for as many as there are words, owned */
+    unsigned taps;
 };
 
 /* Returns 0, -1 (help was printed), or an exit status. */

@@ -10,6 +10,7 @@
 #include "lib/sys.h"
 #include "log.h"
 #include "net.h"
+#include "tap.h"
 
 #define MILLISECOND UINT64_C(1000000)
 
@@ -21,13 +22,10 @@ static const uint64_t patience = 2000 * MILLISECOND;
 
 /* ---- the end ---- */
 
-static void drop_units(struct connection *connection)
+static void drop_directions(struct connection *connection)
 {
     for (int i = 0; i < RELAY_DIRECTIONS; i++)
-        if (connection->direction[i].unit) {
-            unit_discard(&connection->worker->units, connection->direction[i].unit);
-            connection->direction[i].unit = NULL;
-        }
+        direction_drop(connection, i);
 }
 
 static void release_target(struct connection *connection)
@@ -44,7 +42,7 @@ static void finish(struct connection *connection)
     struct worker *worker = connection->worker;
     struct loop *loop = worker->loop;
 
-    drop_units(connection);
+    drop_directions(connection);
     for (int i = 0; i < ENDS; i++)
         loop_close(loop, &connection->end[i].watch);
     timer_clear(loop, &connection->timer);
@@ -100,7 +98,7 @@ static void try_reset(struct connection *connection)
 
 static void begin_reset(struct connection *connection, int end)
 {
-    drop_units(connection);
+    drop_directions(connection);
     loop_close(connection_loop(connection), &connection->end[!end].watch);
     connection->phase = PHASE_RESETTING;
     connection->reset_end = (unsigned char)end;
@@ -130,7 +128,7 @@ static void begin_close(struct connection *connection, int end)
     struct loop *loop = connection_loop(connection);
     struct end *left = &connection->end[end];
 
-    drop_units(connection);
+    drop_directions(connection);
     release_target(connection);
     loop_close(loop, &connection->end[!end].watch);
     connection->phase = PHASE_CLOSING;
@@ -214,9 +212,7 @@ static void check_gone(struct connection *connection, int which_end, uint32_t ev
     } else {
         end->gone = true;
     }
-    if (to->unit)
-        unit_discard(&connection->worker->units, to->unit);
-    to->unit = NULL;
+    direction_drop(connection, !from);
     to->ended = true;
 }
 
@@ -246,7 +242,7 @@ static void idle_check(struct connection *connection)
         return;
     }
     for (int i = 0; i < RELAY_DIRECTIONS; i++)
-        parked |= connection->direction[i].unit != NULL;
+        parked |= direction_is_parked(connection, i);
     connection->reason = RELAY_IDLE;
     log_event(LOG_LEVEL_INFO, "idle", LOG_NUMBER("id", connection->id));
     if (parked) {
@@ -305,6 +301,8 @@ void connection_relay(struct connection *connection)
     connection->moved = loop_now(loop);
     connection->end[END_TARGET].writable = true;
     connection->timed = idle > 0;
+    for (int i = 0; i < RELAY_DIRECTIONS; i++)
+        connection->direction[i].tap = tap_begin(connection, i);
     int error = add_limits(connection);
     if (error >= 0 && idle)
         error = timer_set(loop, &connection->timer, connection->moved + idle);
@@ -444,7 +442,8 @@ static struct connection *make(struct worker *worker, int fd, const struct peer 
     if (!connection)
         return NULL;
     connection->worker = worker;
-    connection->id = worker->next_id++;
+    connection->id = worker->next_id; /* no other worker has it */
+    worker->next_id += worker->relay->workers;
     connection->began = loop_now(worker->loop);
     connection->timer.fire = timed_out;
     connection->task.run = again;

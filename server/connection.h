@@ -47,6 +47,7 @@ struct end {
 
 struct direction {
     struct unit *unit;  /* NULL: nothing is parked, and no byte is being moved */
+    struct tap *tap;    /* it is tapped: then it has no unit */
     unsigned char wait; /* what the unit waits for, enum sluice_wait_mask */
     unsigned char thin; /* bursts in a row that were small */
     bool bulk, ended;
@@ -113,6 +114,11 @@ void connection_fail(struct connection *connection, int error);
 
 /* Makes connection->ends: the socket's own, where nobody said better. 0 or -ENOMEM. */
 int connection_know_ends(struct connection *connection);
+
+/* A direction is not to go on: what it holds is thrown away, and counted as lost in the result. */
+uint64_t direction_drop(struct connection *connection, int which);
+/* Whether it holds bytes that its sink has not taken yet. */
+bool direction_is_parked(const struct connection *connection, int which);
 
 /* Moves what can be moved, both ways. The connection may be gone afterwards. */
 void connection_run(struct connection *connection);

@@ -6,12 +6,15 @@
  * A direction is small until a read fills its buffer: then it streams, and splices. It is small
  * again after some bursts that a read would have taken whole. Units are changed only when nothing is
  * parked, so no byte can overtake another.
+ *
+ * A direction that is tapped is stepped in the same way; its bytes go through the tap (tap.h).
  */
 #include <errno.h>
 
 #include "connection.h"
 #include "log.h"
 #include "net.h"
+#include "tap.h"
 
 enum {
     TURN = 1 << 20, /* most bytes that a direction moves before others have their turn */
@@ -47,6 +50,25 @@ static void give_back(struct connection *connection, struct direction *direction
     unit_put(&connection->worker->units, direction->unit);
     direction->unit = NULL;
     direction->wait = 0;
+}
+
+uint64_t direction_drop(struct connection *connection, int which)
+{
+    struct direction *direction = &connection->direction[which];
+    uint64_t lost = 0;
+
+    if (direction->unit)
+        lost = unit_discard(&connection->worker->units, direction->unit);
+    direction->unit = NULL;
+    struct tap *tap = direction->tap;
+    direction->tap = NULL;
+    return tap ? tap_leave(tap) : lost;
+}
+
+bool direction_is_parked(const struct connection *connection, int which)
+{
+    const struct direction *direction = &connection->direction[which];
+    return direction->unit || (direction->tap && tap_parked(direction->tap) > 0);
 }
 
 /* A burst has ended: `moved` bytes in one turn until the source was dry. */
@@ -104,7 +126,6 @@ static void ended(struct connection *connection, int which)
 {
     struct direction *direction = &connection->direction[which];
 
-    give_back(connection, direction);
     direction->ended = true;
     if (source_of(connection, which)->reset)
         return; /* an end after an error that another call was told: no end to be passed on */
@@ -122,26 +143,22 @@ static const char *end_name(const struct connection *connection, const struct en
     return end == &connection->end[END_CLIENT] ? "client" : "target";
 }
 
-static void failed(struct connection *connection, int which)
+static void failed(struct connection *connection, int which, const struct sluice_error *error,
+                   uint64_t lost)
 {
-    struct direction *direction = &connection->direction[which];
-    struct sluice_error error = {.size = sizeof error};
     struct end *source = source_of(connection, which), *sink = sink_of(connection, which);
     struct end *guilty = NULL;
 
-    sluice_transfer_error(direction->unit->transfer, &error);
-    if (error.side == SLUICE_SIDE_SOURCE)
+    if (error->side == SLUICE_SIDE_SOURCE)
         guilty = source;
-    else if (error.side == SLUICE_SIDE_SINK)
+    else if (error->side == SLUICE_SIDE_SINK)
         guilty = sink;
-    const uint64_t lost = unit_discard(&connection->worker->units, direction->unit);
-    direction->unit = NULL;
-    direction->ended = true;
+    connection->direction[which].ended = true;
     if (guilty) {
         guilty->reset = true;
         if (connection->reason == RELAY_ENDED)
             connection->reason =
-                error.error == -ECONNRESET || error.error == -EPIPE ? RELAY_RESET : RELAY_FAILED;
+                error->error == -ECONNRESET || error->error == -EPIPE ? RELAY_RESET : RELAY_FAILED;
     } else {
         source->reset = sink->reset = true;
         connection->reason = RELAY_NO_MEMORY;
@@ -149,7 +166,7 @@ static void failed(struct connection *connection, int which)
     log_event(connection->reason == RELAY_RESET ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING, "failed",
               LOG_NUMBER("id", connection->id),
               LOG_TEXT("side", guilty ? end_name(connection, guilty) : "sluice"),
-              LOG_TEXT("call", error.operation), LOG_TEXT("error", strerrorname_np(-error.error)),
+              LOG_TEXT("call", error->operation), LOG_TEXT("error", strerrorname_np(-error->error)),
               LOG_NUMBER("lost", lost));
 }
 
@@ -204,6 +221,20 @@ static bool has_more(struct connection *connection, int which, uint64_t left)
     return false;
 }
 
+static void moved_bytes(struct connection *connection)
+{
+    if (connection->timed)
+        connection->moved = loop_now(connection_loop(connection));
+}
+
+static void unit_failed(struct connection *connection, int which)
+{
+    struct sluice_error error = {.size = sizeof error};
+
+    sluice_transfer_error(connection->direction[which].unit->transfer, &error);
+    failed(connection, which, &error, direction_drop(connection, which));
+}
+
 static void move(struct connection *connection, int which)
 {
     struct direction *direction = &connection->direction[which];
@@ -229,19 +260,74 @@ static void move(struct connection *connection, int which)
         unit->before = delivered;
         if (moved > 0) {
             spend(connection, which, moved);
-            if (connection->timed)
-                connection->moved = loop_now(connection_loop(connection));
+            moved_bytes(connection);
             left -= moved < left ? moved : left;
         }
         if (step == SLUICE_WAIT)
             on = waits(connection, which, &wait, moved);
         else if (step == SLUICE_MORE)
             on = has_more(connection, which, left);
-        else if (step == SLUICE_DONE)
+        else if (step < 0)
+            unit_failed(connection, which);
+        else {
+            give_back(connection, direction);
             ended(connection, which);
-        else
-            failed(connection, which);
+        }
     }
+}
+
+/* ---- tapped ---- */
+
+static bool tapped_may_go(struct connection *connection, int which)
+{
+    const struct direction *direction = &connection->direction[which];
+
+    if (direction->ended || (which == RELAY_TO_TARGET && connection->pending))
+        return false;
+    return tap_is_stirred(direction->tap) || may_go(connection, which);
+}
+
+/* A step goes on until each side has said EAGAIN, or the budget is used: so one is enough. */
+static void move_tapped(struct connection *connection, int which)
+{
+    struct direction *direction = &connection->direction[which];
+    struct tap_turn turn;
+    uint64_t budget;
+
+    if (!tapped_may_go(connection, which) || (budget = allowed(connection, which, TURN)) == 0)
+        return;
+    const enum tap_state state = tap_step(direction->tap, budget, &turn);
+    spend(connection, which, turn.taken);
+    if (turn.moved)
+        moved_bytes(connection);
+    direction->wait = turn.wait;
+    switch (state) {
+    case TAP_WAITS:
+        if (turn.wait & SLUICE_WAIT_SOURCE_IN)
+            source_of(connection, which)->readable = false;
+        if (turn.wait & SLUICE_WAIT_SINK_OUT)
+            sink_of(connection, which)->writable = false;
+        break;
+    case TAP_HAS_MORE:
+        source_of(connection, which)->readable = true; /* it was not asked to the end */
+        loop_later(connection_loop(connection), &connection->task);
+        break;
+    case TAP_ENDED:
+        direction_drop(connection, which);
+        ended(connection, which);
+        break;
+    default:
+        direction_drop(connection, which);
+        failed(connection, which, &turn.error, turn.error.parked);
+    }
+}
+
+static void move_either(struct connection *connection, int which)
+{
+    if (connection->direction[which].tap)
+        move_tapped(connection, which);
+    else
+        move(connection, which);
 }
 
 /* An end that failed still gives what it had received: so the direction from it goes on to its end.
@@ -269,8 +355,8 @@ void connection_run(struct connection *connection)
             connection->reason = RELAY_RESET;
         }
     }
-    move(connection, RELAY_TO_TARGET);
-    move(connection, RELAY_TO_CLIENT);
+    move_either(connection, RELAY_TO_TARGET);
+    move_either(connection, RELAY_TO_CLIENT);
     if (is_over(connection))
         connection_over(connection);
 }

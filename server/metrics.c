@@ -131,6 +131,42 @@ static void print_classes(FILE *out, const struct relay_totals *totals)
                        {"class", sluice_class_name((enum sluice_class)class_)});
 }
 
+/* ---- taps ---- */
+
+static void print_taps(FILE *out, const struct relay_totals *totals)
+{
+    static const enum sluice_class classes[] = {SLUICE_CLASS_REFERENCE, SLUICE_CLASS_KERNEL_COPY,
+                                                SLUICE_CLASS_USER_COPY};
+    static const struct {
+        const char *name, *type, *help;
+        size_t at;
+    } rows[] = {
+        {"sluice_relay_tap_dropped_bytes_total", "counter", "Bytes that taps missed.",
+         AT(tap_dropped)},
+        {"sluice_relay_tap_lag_bytes", "gauge", "Bytes that wait for taps.", AT(tap_lag)},
+    };
+    const char *bytes = "sluice_relay_tap_bytes_total";
+    const char *failures = "sluice_relay_tap_failures_total";
+
+    announce(out, "sluice_relay_taps", "gauge", "Sinks of taps that are open.");
+    sample(out, "sluice_relay_taps", NULL, 0, totals->taps);
+    announce(out, bytes, "counter", "Bytes delivered to taps, by what that costs the CPU.");
+    for (unsigned d = 0; d < RELAY_DIRECTIONS; d++)
+        for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
+            SAMPLE(out, bytes, totals->tap_class[d][classes[i]], {"direction", directions[d]},
+                   {"class", sluice_class_name(classes[i])});
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const uint64_t *value = (const uint64_t *)(const void *)((const char *)totals + rows[i].at);
+        announce(out, rows[i].name, rows[i].type, rows[i].help);
+        for (unsigned d = 0; d < RELAY_DIRECTIONS; d++)
+            SAMPLE(out, rows[i].name, value[d], {"direction", directions[d]});
+    }
+    announce(out, failures, "counter", "Taps that were not opened, or taken off, by why.");
+    for (unsigned i = 0; i < RELAY_TAP_FAILURES; i++)
+        SAMPLE(out, failures, totals->tap_failures[i],
+               {"reason", relay_tap_failure_name((enum relay_tap_failure)i)});
+}
+
 /* ---- by reason ---- */
 
 static void print_reasons(FILE *out, const struct relay_totals *totals)
@@ -231,6 +267,7 @@ void metrics_print(FILE *out, const struct relay_totals *totals, const struct ta
     print_numbers(out, totals);
     print_by_direction(out, totals);
     print_classes(out, totals);
+    print_taps(out, totals);
     print_reasons(out, totals);
     print_latency(out, totals);
     if (targets)

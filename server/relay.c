@@ -11,6 +11,8 @@
 #include "connection.h"
 #include "lib/sys.h"
 #include "log.h"
+#include "tap.h"
+#include "tap_sink.h"
 
 enum {
     PIPES_MOST = 1024, /* of a worker, as the process's descriptors allow */
@@ -38,6 +40,12 @@ static const char *const reasons[RELAY_REASONS] = {
 const char *relay_reason_name(enum relay_reason reason)
 {
     return (unsigned)reason < RELAY_REASONS ? reasons[reason] : "?";
+}
+
+const char *relay_tap_failure_name(enum relay_tap_failure failure)
+{
+    static const char *const names[RELAY_TAP_FAILURES] = {"not opened", "broken", "too slow"};
+    return (unsigned)failure < RELAY_TAP_FAILURES ? names[failure] : "?";
 }
 
 /* ---- the rate of all ---- */
@@ -92,6 +100,8 @@ static int make_worker(struct relay *relay, struct worker *worker, unsigned pipe
     worker->relay = relay;
     worker->look_again.fire = look_again;
     worker->targets = target_list_hold(relay->targets);
+    worker->tap_list = tap_list_hold(relay->taps);
+    worker->next_id = (uint64_t)(worker - relay->worker);
     worker->scratch = malloc(WORKER_SCRATCH);
     worker->units.context = sluice_context_new(&options, &error);
     if (error == 0)
@@ -106,6 +116,7 @@ int relay_new(const struct relay_options *options, struct relay **ret)
         return -ENOMEM;
     relay->options = *options;
     relay->targets = target_list_hold(options->targets);
+    relay->taps = tap_list_hold(options->taps);
     pthread_mutex_init(&relay->rate_mutex, NULL);
     for (int i = 0; i < RELAY_DIRECTIONS; i++)
         rate_init(&relay->rate_all[i], options->rate_all, sys_now());
@@ -114,7 +125,9 @@ int relay_new(const struct relay_options *options, struct relay **ret)
     const unsigned descriptors = descriptors_for();
     unsigned pipes = descriptors / 10 / relay->workers;
     pipes = pipes > PIPES_MOST ? PIPES_MOST : pipes < 2 ? 2 : pipes;
-    const unsigned room = (descriptors - 2 * pipes * relay->workers) / 2;
+    const unsigned taps = tap_list_descriptors(options->taps);
+    const unsigned beside = (2 * pipes + taps * TAPS_ALONE) * relay->workers;
+    const unsigned room = descriptors > beside ? (descriptors - beside) / (2 + taps) : 0;
     if (!relay->options.max_connections || relay->options.max_connections > room)
         relay->options.max_connections = room ? room : 1;
     relay->worker = calloc(relay->workers, sizeof *relay->worker);
@@ -134,6 +147,7 @@ static void free_worker(struct worker *worker)
 {
     while (worker->connections)
         connection_kill(worker->connections, RELAY_DRAINED);
+    taps_free(worker);
     for (unsigned i = 0; i < worker->listeners; i++) {
         listener_stop(worker->listener[i]);
         free(worker->listener[i]);
@@ -146,6 +160,7 @@ static void free_worker(struct worker *worker)
         timer_clear(worker->loop, &worker->look_again);
     loop_free(worker->loop);
     target_list_release(worker->targets);
+    tap_list_release(worker->tap_list);
     free(worker->scratch);
 }
 
@@ -159,6 +174,7 @@ void relay_free(struct relay *relay)
         free_worker(&relay->worker[i]);
     free(relay->worker);
     target_list_release(relay->targets);
+    tap_list_release(relay->taps);
     pthread_mutex_destroy(&relay->rate_mutex);
     free(relay);
 }
@@ -261,7 +277,7 @@ static void stop_listening(struct worker *worker)
 static void check_drained(struct loop *loop, void *data)
 {
     struct relay *relay = data;
-    if (relay->draining && relay->active == 0)
+    if (relay->draining && relay->active == 0 && relay->taps_alone == 0)
         loop_stop(loop);
 }
 
@@ -272,6 +288,14 @@ void worker_released(struct worker *worker)
 
     resume_if_room(worker);
     if (last && worker->draining)
+        loop_call(relay->control, check_drained, relay);
+}
+
+void worker_released_tap(struct worker *worker)
+{
+    struct relay *relay = worker->relay;
+
+    if (--relay->taps_alone == 0 && worker->draining)
         loop_call(relay->control, check_drained, relay);
 }
 
@@ -297,7 +321,8 @@ static void drained_long_enough(struct loop *loop, struct timer *timer)
 {
     struct relay *relay = OWNER_OF(timer, struct relay, drain_timer);
     (void)loop;
-    log_event(LOG_LEVEL_WARNING, "drain timeout", LOG_NUMBER("connections", relay->active));
+    log_event(LOG_LEVEL_WARNING, "drain timeout", LOG_NUMBER("connections", relay->active),
+              LOG_NUMBER("taps", relay->taps_alone));
     relay_stop(relay);
 }
 
@@ -407,6 +432,20 @@ void relay_set_targets(struct relay *relay, struct target_list *targets)
     relay_each_loop(relay, change_targets, targets);
 }
 
+static void change_taps(struct loop *loop, void *data)
+{
+    struct worker *worker = loop_data(loop);
+    tap_list_release(worker->tap_list);
+    worker->tap_list = tap_list_hold(data);
+}
+
+void relay_set_taps(struct relay *relay, struct tap_list *taps)
+{
+    tap_list_release(relay->taps);
+    relay->taps = tap_list_hold(taps);
+    relay_each_loop(relay, change_taps, taps);
+}
+
 struct target_list *relay_targets(struct relay *relay)
 {
     return target_list_hold(relay->targets);
@@ -433,6 +472,7 @@ static void read_here(struct loop *loop, void *data)
 
     add_totals(&worker->totals, totals);
     units_read(&worker->units, totals);
+    taps_read(worker, totals);
     for (unsigned i = 0; i < worker->listeners; i++)
         totals->accept_failures += worker->listener[i]->failures;
 }

@@ -62,6 +62,8 @@ enum relay_reason {                   /* why a connection ended */
 /* "ended", "reset" … */
 const char *relay_reason_name(enum relay_reason reason);
 
+struct tap_list;
+
 struct relay_options {
     unsigned threads;                                      /* loops with connections; 0: 1 */
     struct target_list *targets;                           /* a reference is taken */
@@ -69,6 +71,7 @@ struct relay_options {
     uint64_t header_timeout;
     uint64_t rate, rate_all; /* bytes a second and direction, of a connection and of all; 0: none */
     unsigned max_connections; /* 0: as many as there are descriptors for */
+    struct tap_list *taps;    /* a reference is taken; NULL: none */
     struct relay_hooks hooks;
 };
 
@@ -77,6 +80,15 @@ enum { RELAY_LATENCIES = 12, RELAY_FALLBACKS = 16 };
 
 /* Upper bounds of the buckets of connect latency, in microseconds; the last has none. */
 extern const uint32_t relay_latency_bound[RELAY_LATENCIES - 1];
+
+enum relay_tap_failure {
+    RELAY_TAP_NOT_OPENED = 0,
+    RELAY_TAP_BROKEN,   /* a call to it failed */
+    RELAY_TAP_TOO_SLOW, /* its policy took it off */
+    RELAY_TAP_FAILURES,
+};
+/* "not opened" … */
+const char *relay_tap_failure_name(enum relay_tap_failure failure);
 
 /* Everything that is counted, summed over the loops. */
 struct relay_totals {
@@ -99,8 +111,18 @@ struct relay_totals {
         const char *call, *reason; /* static; NULL: unused */
         uint64_t count;
     } fallback[RELAY_FALLBACKS];
+    uint64_t taps; /* sinks of taps that are open now */
+    uint64_t tap_class[RELAY_DIRECTIONS]
+                      [SLUICE_CLASS_MAP + 1]; /* delivered to them, by copy class */
+    uint64_t tap_dropped[RELAY_DIRECTIONS];   /* what they missed */
+    uint64_t tap_lag[RELAY_DIRECTIONS];       /* bytes that wait for them, now */
+    uint64_t tap_failures[RELAY_TAP_FAILURES];
     bool draining;
 };
+
+/* One more fallback, or `count`, of that call for that reason; static words. */
+void relay_count_fallback(struct relay_totals *totals, const char *call, const char *reason,
+                          uint64_t count);
 
 struct relay;
 
@@ -125,6 +147,8 @@ bool relay_draining(const struct relay *relay);
 void relay_stop(struct relay *relay); /* at once */
 /* New connections go there; those that live are left alone. Takes a reference. */
 void relay_set_targets(struct relay *relay, struct target_list *targets);
+/* The same of taps. NULL: none. */
+void relay_set_taps(struct relay *relay, struct tap_list *taps);
 /* Calls a function in each connection loop's thread, one after another, and returns when all have:
  * to replace what hooks look at. 0 or a negative errno. */
 int relay_each_loop(struct relay *relay, void (*function)(struct loop *, void *), void *data);

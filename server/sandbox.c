@@ -120,6 +120,7 @@ static int allow_all(int rules, const struct ruleset *withheld,
         {report_paths, WRITE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG},
         {options->read, READ},
         {options->write, WRITE_FILE | READ},
+        {options->make, WRITE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG},
         {options->remove, LANDLOCK_ACCESS_FS_REMOVE_FILE},
     };
     int error = 0;

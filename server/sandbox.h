@@ -28,6 +28,7 @@ struct sandbox_options {
     /* Each list ends with NULL, or is NULL. A path that is not there is left out. */
     const char *const *read;   /* files and directories to be read later on */
     const char *const *write;  /* the same, to be read and written */
+    const char *const *make;   /* directories in which files may be made, and written */
     const char *const *remove; /* directories in which a socket's path may be removed */
 };
 

@@ -17,8 +17,8 @@ static unsigned char kind_of(int direction, bool bulk, bool source_unix, bool si
 
 /* ---- counting ---- */
 
-static void count_fallback(struct relay_totals *totals, const char *call, const char *reason,
-                           uint64_t count)
+void relay_count_fallback(struct relay_totals *totals, const char *call, const char *reason,
+                          uint64_t count)
 {
     struct relay_fallback *row = totals->fallback, *end = row + RELAY_FALLBACKS - 1;
 
@@ -35,8 +35,9 @@ static void count_fallbacks(struct units *units, const struct unit *unit)
     struct sluice_fallback fallback = {.size = sizeof fallback};
 
     for (unsigned i = 0; sluice_transfer_fallback(unit->transfer, i, &fallback) == 0; i++)
-        count_fallback(&units->past, fallback.call,
-                       fallback.reason ? fallback.reason : strerrorname_np(-fallback.error), 1);
+        relay_count_fallback(&units->past, fallback.call,
+                             fallback.reason ? fallback.reason : strerrorname_np(-fallback.error),
+                             1);
 }
 
 static void add_unit(const struct unit *unit, struct relay_totals *totals)
@@ -69,7 +70,7 @@ void units_read(const struct units *units, struct relay_totals *ret)
     }
     for (const struct relay_fallback *row = units->past.fallback;
          row < units->past.fallback + RELAY_FALLBACKS && row->call; row++)
-        count_fallback(ret, row->call, row->reason, row->count);
+        relay_count_fallback(ret, row->call, row->reason, row->count);
     for (const struct unit *unit = units->newest; unit; unit = unit->older)
         add_unit(unit, ret);
     for (unsigned i = 0; i < sizeof units->idle / sizeof *units->idle; i++)
