@@ -15,6 +15,10 @@
 enum {
     TARGET = 0,         /* the fan-out's first sink: the other end of the connection */
     WATCHES_A_SINK = 3, /* its descriptor, and what a thread of its own says */
+    /* What a socket gives at a time is less than a large pipe could hold, and each time takes a pipe of the
+     * backlog: so there are more of them, and smaller ones, than in a fan-out of one large stream. */
+    PIPE_SIZE = 256 << 10,
+    LAG_PIPES = 32,
     NAME = 512,
 };
 
@@ -460,6 +464,8 @@ static int open_end(struct tap *tap, const struct tap_sink *sink, const struct t
     struct tap_end *end = &tap->end[tap->ends];
     struct sluice_sink_options options = sink->options;
 
+    if (!options.lag_pipes)
+        options.lag_pipes = LAG_PIPES;
     *end = (struct tap_end){.is_socket = sink->kind == TAP_TCP || sink->kind == TAP_UNIX};
     int error = tap_sink_open(sink, facts, name, NAME, operation);
     if (error >= 0)
@@ -502,6 +508,7 @@ static int make(struct connection *connection, int direction, unsigned sinks, st
     const struct sluice_fanout_options options = {
         .size = sizeof options,
         .flags = SLUICE_NO_SIGPIPE | SLUICE_FANOUT_NO_HUP | SLUICE_FANOUT_REST,
+        .pipe_size = PIPE_SIZE,
         .event = on_event,
         .event_data = tap,
     };
