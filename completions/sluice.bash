@@ -19,7 +19,7 @@ _sluice_probe_options="--explain= --json --diff --through= --scratch-device= --c
 _sluice_tee_options="--append --ignore-interrupts --output-error --from= --slow= --lag= --lag-pipes= --rate= --pipe-size=
     --linger= --require= --checksum= --progress --quiet --stats --json --help -a -i -L -q -h"
 _sluice_relay_options="--threads= --balance= --targets= --rate= --rate-all= --connect-timeout= --idle-timeout=
-    --drain-timeout= --drain-delay= --max-connections= --backlog= --allow= --deny= --access= --accept-proxy --trust= --send-proxy=
+    --drain-timeout= --drain-delay= --max-connections= --backlog= --tap= --allow= --deny= --access= --accept-proxy --trust= --send-proxy=
     --metrics= --agent-check= --user= --sandbox= --log-format= --quiet --verbose --help -t -L -q -v -h"
 
 # The same for what sluice bench calls otherwise; `--size` and `--chunk` are as everywhere.

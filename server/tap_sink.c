@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,11 +88,15 @@ static int open_file(const struct tap_sink *sink, const char *path)
 
 static int open_socket(const struct peer *peer, const char **operation)
 {
+    static const int on = 1;
+
     *operation = "socket";
     const int fd = fd_above_standard(
         net_socket(peer->address.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     if (fd < 0)
         return fd;
+    if (peer->address.any.sa_family != AF_UNIX) /* nothing is to wait for what may come after it */
+        net_setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     *operation = "connect";
     const int error = net_connect(fd, &peer->address.any, peer->length);
     if (error >= 0 || error == -EINPROGRESS || error == -EINTR) /* it goes on by itself */

@@ -36,5 +36,10 @@ through "unix:$T/relay" 0 -t 2 -- count="$count" seed=4
 [ ! -e "$T/relay" ] || fail "the UNIX socket was left there"
 # More connections than are let in at once, few of them gentle.
 through :0 0 --max-connections 20 -- count="$((count / 2))" at_once=100 seed=5 resets=60
+# Each direction is tapped, by a file of its own and one for all.
+mkdir "$T/taps"
+through :0 0 -t 2 --tap "$T/taps/%n-%d" --tap "$T/all" -- count="$((count / 4))" seed=7 slow=20 bulk=15
+[ "$(find "$T/taps" -type f | wc -l)" -ge "$((count / 4))" ] || fail "few files were tapped into"
+[ "$(cat "$T"/taps/* | wc -c)" = "$(wc -c <"$T/all")" ] || fail "taps that do not agree"
 # Mostly bulk, mostly slow.
 through :0 0 -- count="$((count / 6))" at_once=32 seed=6 bulk=70 slow=40

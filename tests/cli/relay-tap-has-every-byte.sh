@@ -178,7 +178,8 @@ def sockets():
         listener.bind(os.path.join(where, side))
         unix[side] = Collector(listener)
     talks, metrics = talk_through(
-        "--tap", f"tcp:127.0.0.1:{tcp.listener.getsockname()[1]}", "--tap", f"unix:{where}/%d",
+        "--tap", f"tcp:127.0.0.1:{tcp.listener.getsockname()[1]},slow=wait",
+        "--tap", f"unix:{where}/%d,slow=wait",
         listen=f"unix:{scratch()}/relay", unix_target=True)
     wanted = sorted(sent for talk in talks for sent in talk.sent.values())
     equal(sorted(tcp.finish(2 * len(talks))) == wanted, True, "the streams of the TCP collector")
@@ -240,7 +241,7 @@ def calls():
     listener, collector = tcp_listener(), Collector(tcp_listener())
     listener.listen(1)
     relay = Traced(["relay", "--sandbox=never", "--tap",
-                    f"tcp:127.0.0.1:{collector.listener.getsockname()[1]},from=client", ":0",
+                    f"tcp:127.0.0.1:{collector.listener.getsockname()[1]},from=client,slow=wait", ":0",
                     f"127.0.0.1:{listener.getsockname()[1]}"], trace=MOVING_CALLS + ",pipe2")
     host, port = relay.address().rsplit(":", 1)
     client = socket.create_connection((host, int(port)))

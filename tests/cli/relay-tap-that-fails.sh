@@ -62,7 +62,7 @@ def vanished_peer():
     listener.listen(4)
     listener.settimeout(LIMIT)
     port = listener.getsockname()[1]
-    relay = Relay("--metrics=:0", "--tap", f"tcp:127.0.0.1:{port},from=client", target=target.address)
+    relay = Relay("--metrics=:0", "--tap", f"tcp:127.0.0.1:{port},from=client,slow=wait", target=target.address)
     client = relay.client()
     client.sendall(b"begin")
     equal(client.recv(100), b"begin", "through the relay")
