@@ -17,8 +17,10 @@
 #include "tap.h"
 
 enum {
-    TURN = 1 << 20, /* most bytes that a direction moves before others have their turn */
-    THIN = 8,       /* small bursts in a row until a direction is small again */
+    TURN =
+        2
+        << 20, /* most bytes that a direction moves before others have their turn: docs/relay.md */
+    THIN = 8,  /* small bursts in a row until a direction is small again */
 };
 
 static struct end *source_of(struct connection *connection, int which)

@@ -15,8 +15,8 @@
 #include "tap_sink.h"
 
 enum {
-    PIPES_MOST = 1024, /* of a worker, as the process's descriptors allow */
-    PIPES_IDLE = 16,
+    PIPES_MOST = 1024,       /* of a worker, as the process's descriptors allow */
+    PIPES_IDLE = 32,         /* of all workers: half of what an ordinary user may have (64 MiB) */
     DESCRIPTORS_BESIDE = 64, /* that are not a connection's */
 };
 
@@ -94,7 +94,9 @@ static void look_again(struct loop *loop, struct timer *timer);
 static int make_worker(struct relay *relay, struct worker *worker, unsigned pipes)
 {
     const struct sluice_context_options options = {
-        .size = sizeof options, .max_pipes = pipes, .max_idle = PIPES_IDLE};
+        .size = sizeof options,
+        .max_pipes = pipes,
+        .max_idle = relay->workers < PIPES_IDLE ? PIPES_IDLE / relay->workers : 1};
     int error = 0;
 
     worker->relay = relay;

@@ -6,7 +6,7 @@
 #include <string.h>
 
 enum {
-    IDLE_MOST = 64, /* of a kind, kept */
+    IDLE_MOST = 256, /* of a kind, kept */
     PIPE_SIZE = 1 << 20,
 };
 
