@@ -17,10 +17,8 @@
 #include "tap.h"
 
 enum {
-    TURN =
-        2
-        << 20, /* most bytes that a direction moves before others have their turn: docs/relay.md */
-    THIN = 8,  /* small bursts in a row until a direction is small again */
+    TURN = 2 << 20, /* most bytes of a direction before others have their turn: docs/relay.md */
+    THIN = 8,       /* small bursts in a row until a direction is small again */
 };
 
 static struct end *source_of(struct connection *connection, int which)
