@@ -105,28 +105,35 @@ static enum status explain_before(const struct copy *copy)
     return STATUS_DONE;
 }
 
-/* The source's size is known, and it ends before what was asked for: refused before a byte moves. */
-static enum status check_length(struct copy *copy)
+/* The source's size is known, and it ends before what was asked for, or before it begins: refused before
+ * a byte moves. */
+static enum status check_extent(struct copy *copy)
 {
     const struct sluice_options *options = &copy->options.library;
     struct sluice_endpoint_info info = {.size = sizeof info};
+    const uint64_t from = options->source_offset;
+    const bool bounded = options->flags & SLUICE_LENGTH;
 
     sluice_endpoint_describe(copy->source, &info);
-    if (!(options->flags & SLUICE_LENGTH) || !info.seekable || info.bytes == 0 ||
+    if (!info.seekable || info.bytes == 0 ||
         !(options->flags & SLUICE_SOURCE_OFFSET || copy->options.source.scheme == ADDRESS_PATH))
         return STATUS_DONE;
-    if (options->source_offset <= info.bytes &&
-        options->length <= info.bytes - options->source_offset)
+    if (from <= info.bytes && (!bounded || options->length <= info.bytes - from))
         return STATUS_DONE;
-    message("cannot read %" PRIu64 " bytes from byte %" PRIu64 " of '%s': it has %" PRIu64,
-            options->length, options->source_offset, copy->source_name, info.bytes);
+    if (bounded)
+        message("cannot read %" PRIu64 " bytes from byte %" PRIu64 " of '%s': it has %" PRIu64,
+                options->length, from, copy->source_name, info.bytes);
+    else
+        message("cannot read from byte %" PRIu64 " of '%s': it has %" PRIu64, from,
+                copy->source_name, info.bytes);
     copy->report.error = (struct sluice_error){.size = sizeof copy->report.error,
                                                .error = -ENODATA,
                                                .side = SLUICE_SIDE_SOURCE,
                                                .operation = "read",
                                                .offset = info.bytes};
     copy->report.error_endpoint = copy->source_name;
-    copy->report.errno_words = "it ends before the length asked for";
+    copy->report.errno_words = bounded ? "it ends before the length asked for"
+                                       : "it ends before the offset asked for";
     return STATUS_FAILED;
 }
 
@@ -150,7 +157,7 @@ static enum status make_transfer(struct copy *copy)
 {
     struct sluice_options *options = &copy->options.library;
 
-    enum status status = check_length(copy);
+    enum status status = check_extent(copy);
     if (status != STATUS_DONE)
         return status;
     relay_without_waiting(copy);

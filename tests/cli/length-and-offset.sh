@@ -43,6 +43,8 @@ for method in ("auto",) + METHODS:
     equal(content(out), b"precious", f"the sink after a length beyond the end, {method}")
     copy(*extra, "--offset", "100000", "--length", "100001", path, out).refused(1)
     equal(content(out), b"precious", f"the sink after offset and length beyond the end, {method}")
+    copy(*extra, "--offset", "200001", path, out).refused(1, r"from byte 200001 of .*: it has 200000")
+    equal(content(out), b"precious", f"the sink after an offset beyond the end, {method}")
     copy(*extra, "--length", "200001", path, f"{directory}/new").refused(1)
     no_leftovers(directory, "in", "out")
 
