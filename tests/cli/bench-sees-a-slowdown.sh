@@ -37,9 +37,10 @@ if not slow["throughput"]["disturbed"]:
     equal(rank["difference"], "less", f"throughput of a method that sleeps: {slow['words']}")
     check(slow["words"] != plain["words"], "the words did not change")
     matches(slow["words"], r"read-write is the fastest[^;]*; sendfile 0\.\d\d times", "the words")
-# It copies, and copies again: what had cost the least costs more CPU than read and write.
+# It copies: what costs a fifth of what read and write cost without that costs as much as they do. Both are
+# of the same rounds, so that what else the machine does is in both.
 copies = bench("sendfile=copy")
-check(median(copies, "sendfile", "cpu") > 1.3 * median(plain, "sendfile", "cpu"),
+check(median(copies, "sendfile", "cpu") > 0.9 * median(copies, "read-write", "cpu"),
       f"CPU of a method that copies: {median(copies, 'sendfile', 'cpu')}, "
-      f"without {median(plain, 'sendfile', 'cpu')}")
+      f"of read-write: {median(copies, 'read-write', 'cpu')}")
 PY
