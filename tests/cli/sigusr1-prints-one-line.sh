@@ -10,12 +10,12 @@ path, out = file_with(data), os.path.join(scratch(), "out")
 for method in ("auto", "copy-range", "sendfile", "splice", "mmap-write", "read-write"):
     extra = [] if method == "auto" else [f"--method={method}"]
     running = start("copy", "--rate", "3M", *extra, path, out)
-    time.sleep(0.1)
+    catches(running)
     for count in range(1, 4):
         running.signal(signal.SIGUSR1)
         wait_for(lambda: len(running.err().splitlines()) == count,
                  f"line {count} of {running}, which "
-                 f"says {running.err()!r}", 3)
+                 f"says {running.err()!r}")
         time.sleep(0.05)
     result = running.finish().expect(0)
     equal(len(result.err.splitlines()), 3, f"lines after three signals, {method}: {result.err!r}")
@@ -34,7 +34,7 @@ peer.sendall(b"x" * 1234)
 time.sleep(0.1)
 before = len(running.err().splitlines())
 running.signal(signal.SIGUSR1)
-wait_for(lambda: len(running.err().splitlines()) == before + 1, f"a line: {running.err()!r}", 3)
+wait_for(lambda: len(running.err().splitlines()) == before + 1, f"a line: {running.err()!r}")
 matches(running.err().splitlines()[-1], r"1[,.]?2", "the line while it waits for a byte")
 peer.close()
 running.finish().expect(0)
@@ -43,7 +43,7 @@ read_end, write_end = os.pipe()
 running = start("copy", "zero:", "-", stdout=write_end)
 settle(running)
 running.signal(signal.SIGUSR1)
-wait_for(lambda: len(running.err().splitlines()) == 1, f"a line: {running.err()!r}", 3)
+wait_for(lambda: len(running.err().splitlines()) == 1, f"a line: {running.err()!r}")
 running.signal(signal.SIGTERM)
 running.finish().expect(143)
 PY
