@@ -111,9 +111,11 @@ static void connected(struct connection *connection)
         connection_relay(connection);
 }
 
+/* ENOSPC: epoll watches all that this user may have watched. */
 static bool is_our_lack(int error)
 {
-    return error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM;
+    return error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM ||
+           error == -ENOSPC;
 }
 
 static void target_refused(struct connection *connection, int error)

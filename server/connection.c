@@ -71,9 +71,13 @@ static void finish(struct connection *connection)
 static void reset_now(struct connection *connection, struct end *end)
 {
     static const struct linger hard = {.l_onoff = 1, .l_linger = 0};
+    static const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
 
-    if (end->watch.fd >= 0 && end_is_tcp(end))
-        net_setsockopt(end->watch.fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+    /* Where a filter forbids the option, leaving the peer resets it, too: what is cut off is not to
+     * look whole. */
+    if (end->watch.fd >= 0 && end_is_tcp(end) &&
+        net_setsockopt(end->watch.fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard) < 0)
+        net_connect(end->watch.fd, &nobody, sizeof nobody);
     loop_close(connection_loop(connection), &end->watch);
 }
 
@@ -99,11 +103,22 @@ static void try_reset(struct connection *connection)
 static void begin_reset(struct connection *connection, int end)
 {
     drop_directions(connection);
-    loop_close(connection_loop(connection), &connection->end[!end].watch);
+    reset_now(connection, &connection->end[!end]); /* its peer may wait still */
     connection->phase = PHASE_RESETTING;
     connection->reset_end = (unsigned char)end;
     connection->moved = loop_now(connection_loop(connection));
     try_reset(connection);
+}
+
+/* No edge would follow an interrupted call. */
+static ssize_t receive(int fd, void *buffer, size_t length, int flags)
+{
+    ssize_t value;
+
+    do
+        value = sys_recv(fd, buffer, length, flags | MSG_DONTWAIT);
+    while (value == -EINTR);
+    return value;
 }
 
 /* Reads on to the other's end, so that what it sends meanwhile does not turn our close into a
@@ -115,7 +130,7 @@ static void throw_away(struct connection *connection)
     ssize_t value;
 
     while (connection->thrown++ < THROWN_MOST &&
-           (value = sys_recv(end->watch.fd, worker->scratch, WORKER_SCRATCH, MSG_DONTWAIT)) > 0)
+           (value = receive(end->watch.fd, worker->scratch, WORKER_SCRATCH, 0)) > 0)
         ;
     if (connection->thrown < THROWN_MOST && value == -EAGAIN)
         return;
@@ -327,8 +342,8 @@ static void header_event(struct connection *connection)
     const char *why = "the connection ended before its header did";
     const size_t most = hooks->header_most < WORKER_SCRATCH ? hooks->header_most : WORKER_SCRATCH;
 
-    const ssize_t got = sys_recv(fd, worker->scratch, most, MSG_PEEK | MSG_DONTWAIT);
-    if (got == -EAGAIN || got == -EINTR)
+    const ssize_t got = receive(fd, worker->scratch, most, MSG_PEEK);
+    if (got == -EAGAIN)
         return;
     ssize_t length = -ECONNRESET;
     if (got > 0 && connection_know_ends(connection) == 0)
@@ -343,7 +358,10 @@ static void header_event(struct connection *connection)
         connection_refuse(connection, RELAY_BAD_HEADER, why);
         return;
     }
-    sys_recv(fd, worker->scratch, (size_t)length, MSG_DONTWAIT); /* seen to be there */
+    if (receive(fd, worker->scratch, (size_t)length, 0) != length) { /* seen to be there */
+        connection_refuse(connection, RELAY_BAD_HEADER, "the header cannot be taken");
+        return;
+    }
     const struct peer *client = &connection->ends->client;
     if (client->length > 0) {
         small_peer_set(&connection->client, client);

@@ -10,8 +10,10 @@
  * A direction that is tapped is stepped in the same way; its bytes go through the tap (tap.h).
  */
 #include <errno.h>
+#include <poll.h>
 
 #include "connection.h"
+#include "lib/sys.h"
 #include "log.h"
 #include "net.h"
 #include "tap.h"
@@ -120,54 +122,79 @@ static void spend(struct connection *connection, int which, uint64_t bytes)
 
 /* ---- what a step said ---- */
 
+static const char *end_name(const struct connection *connection, const struct end *end)
+{
+    return !end ? "sluice" : end == &connection->end[END_CLIENT] ? "client" : "target";
+}
+
+/* guilty: whose call it was, NULL: ours. */
+static void failed(struct connection *connection, struct end *guilty, const char *call, int error,
+                   uint64_t lost)
+{
+    if (!guilty) {
+        connection->end[END_CLIENT].reset = connection->end[END_TARGET].reset = true;
+        connection->reason = RELAY_NO_MEMORY;
+    } else {
+        guilty->reset = true;
+        if (connection->reason == RELAY_ENDED)
+            connection->reason = error == -ECONNRESET || error == -EPIPE || error == -ENOTCONN
+                                     ? RELAY_RESET
+                                     : RELAY_FAILED;
+    }
+    log_event(connection->reason == RELAY_RESET ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING, "failed",
+              LOG_NUMBER("id", connection->id), LOG_TEXT("side", end_name(connection, guilty)),
+              LOG_TEXT("call", call), LOG_TEXT("error", strerrorname_np(-error)),
+              LOG_NUMBER("lost", lost));
+}
+
 /* The source has ended and all of it was delivered: the sink is told. If it is gone already, its own
  * events say so. */
 static void ended(struct connection *connection, int which)
 {
     struct direction *direction = &connection->direction[which];
+    struct end *sink = sink_of(connection, which);
 
     direction->ended = true;
     if (source_of(connection, which)->reset)
         return; /* an end after an error that another call was told: no end to be passed on */
-    if (connection->direction[!which].ended && !sink_of(connection, which)->reset)
+    if (connection->direction[!which].ended && !sink->reset)
         return; /* both are closed now, which says it, too */
-    if (net_shutdown(sink_of(connection, which)->watch.fd, SHUT_WR) < 0) {
-        sink_of(connection, which)->reset = true; /* it is not connected any more */
-        sink_of(connection, which)->dead = true;
-        connection->reason = RELAY_RESET;
+    const int error = net_shutdown(sink->watch.fd, SHUT_WR);
+    if (error < 0) { /* it is not connected any more */
+        sink->dead = true;
+        failed(connection, sink, "shutdown", error, 0);
     }
 }
 
-static const char *end_name(const struct connection *connection, const struct end *end)
+/* Whether an end that takes no more has been hung up on: then what it had sent is still there, and so
+ * is its end. If not, its peer waits for us, and nothing else would come. */
+static bool is_hung_up(const struct end *end)
 {
-    return end == &connection->end[END_CLIENT] ? "client" : "target";
+    static const struct timespec at_once;
+    struct pollfd ask = {.fd = end->watch.fd};
+    return sys_poll(&ask, 1, &at_once) == 1;
 }
 
-static void failed(struct connection *connection, int which, const struct sluice_error *error,
-                   uint64_t lost)
+static void cannot_take(struct connection *connection, int which, const char *call, int error,
+                        uint64_t lost)
 {
-    struct end *source = source_of(connection, which), *sink = sink_of(connection, which);
-    struct end *guilty = NULL;
+    struct end *sink = sink_of(connection, which);
 
-    if (error->side == SLUICE_SIDE_SOURCE)
-        guilty = source;
-    else if (error->side == SLUICE_SIDE_SINK)
-        guilty = sink;
+    sink->dead = !is_hung_up(sink);
     connection->direction[which].ended = true;
-    if (guilty) {
-        guilty->reset = true;
-        if (connection->reason == RELAY_ENDED)
-            connection->reason =
-                error->error == -ECONNRESET || error->error == -EPIPE ? RELAY_RESET : RELAY_FAILED;
-    } else {
-        source->reset = sink->reset = true;
-        connection->reason = RELAY_NO_MEMORY;
+    failed(connection, sink, call, error, lost);
+}
+
+static void transfer_failed(struct connection *connection, int which,
+                            const struct sluice_error *error, uint64_t lost)
+{
+    if (error->side == SLUICE_SIDE_SINK) {
+        cannot_take(connection, which, error->operation, error->error, lost);
+        return;
     }
-    log_event(connection->reason == RELAY_RESET ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING, "failed",
-              LOG_NUMBER("id", connection->id),
-              LOG_TEXT("side", guilty ? end_name(connection, guilty) : "sluice"),
-              LOG_TEXT("call", error->operation), LOG_TEXT("error", strerrorname_np(-error->error)),
-              LOG_NUMBER("lost", lost));
+    connection->direction[which].ended = true;
+    failed(connection, error->side == SLUICE_SIDE_SOURCE ? source_of(connection, which) : NULL,
+           error->operation, error->error, lost);
 }
 
 /* ---- moving ---- */
@@ -232,7 +259,7 @@ static void unit_failed(struct connection *connection, int which)
     struct sluice_error error = {.size = sizeof error};
 
     sluice_transfer_error(connection->direction[which].unit->transfer, &error);
-    failed(connection, which, &error, direction_drop(connection, which));
+    transfer_failed(connection, which, &error, direction_drop(connection, which));
 }
 
 static void move(struct connection *connection, int which)
@@ -247,10 +274,7 @@ static void move(struct connection *connection, int which)
         if ((budget = allowed(connection, which, budget)) == 0)
             return;
         if (!direction->unit && (error = borrow(connection, which)) < 0) {
-            log_event(LOG_LEVEL_ERROR, "failed", LOG_NUMBER("id", connection->id),
-                      LOG_TEXT("error", strerrorname_np(-error)));
-            connection->reason = RELAY_NO_MEMORY;
-            connection->end[END_CLIENT].reset = connection->end[END_TARGET].reset = true;
+            failed(connection, NULL, "prepare", error, 0);
             return;
         }
         struct unit *unit = direction->unit;
@@ -318,7 +342,7 @@ static void move_tapped(struct connection *connection, int which)
         break;
     default:
         direction_drop(connection, which);
-        failed(connection, which, &turn.error, turn.error.parked);
+        transfer_failed(connection, which, &turn.error, turn.error.parked);
     }
 }
 
@@ -349,11 +373,8 @@ void connection_run(struct connection *connection)
 {
     if (connection->pending) {
         const int error = connection_send_pending(connection);
-        if (error < 0 && error != -EAGAIN) {
-            connection->end[END_TARGET].reset = true;
-            connection->direction[RELAY_TO_TARGET].ended = true;
-            connection->reason = RELAY_RESET;
-        }
+        if (error < 0 && error != -EAGAIN)
+            cannot_take(connection, RELAY_TO_TARGET, "send", error, 0);
     }
     move_either(connection, RELAY_TO_TARGET);
     move_either(connection, RELAY_TO_CLIENT);

@@ -85,13 +85,13 @@ static bool only_that_one(int error)
     return error == -ECONNABORTED || error == -EINTR || error == -EPROTO || error == -ENETDOWN ||
            error == -ENOPROTOOPT || error == -EHOSTDOWN || error == -ENONET ||
            error == -EHOSTUNREACH || error == -EOPNOTSUPP || error == -ENETUNREACH ||
-           error == -EPERM; /* a firewall's */
+           error == -ETIMEDOUT || error == -EPERM; /* a firewall's */
 }
 
-static void watch_again(struct listener *listener)
+static int watch(struct listener *listener)
 {
-    loop_add(listener->loop, &listener->watch,
-             EPOLLIN | (listener->shared ? (uint32_t)EPOLLEXCLUSIVE : 0), false);
+    return loop_add(listener->loop, &listener->watch,
+                    EPOLLIN | (listener->shared ? (uint32_t)EPOLLEXCLUSIVE : 0), false);
 }
 
 /* Not watched while it rests: it is ready all the time, and can do nothing about it. */
@@ -102,16 +102,8 @@ static void stop_watching(struct listener *listener)
     listener->watch.fd = fd;
 }
 
-static void rested(struct loop *loop, struct timer *timer)
-{
-    struct listener *listener = OWNER_OF(timer, struct listener, rest);
-    (void)loop;
-    listener->resting = false;
-    if (!listener->paused)
-        watch_again(listener);
-}
-
-static void rest(struct listener *listener, int error)
+/* Returns whether it rests: if there is no memory for that, it does not. */
+static bool rest(struct listener *listener, int error)
 {
     listener->failures++;
     const uint64_t now = loop_now(listener->loop);
@@ -119,10 +111,25 @@ static void rest(struct listener *listener, int error)
         listener->refused(listener, error);
         listener->silent_until = now + SILENCE;
     }
-    if (timer_set(listener->loop, &listener->rest, now + REST) < 0)
-        return; /* no memory: it stays watched, and tries again at once */
-    listener->resting = true;
-    stop_watching(listener);
+    listener->resting = timer_set(listener->loop, &listener->rest, now + REST) == 0;
+    return listener->resting;
+}
+
+/* What cannot be watched now is tried again: or nobody would be let in any more. */
+static void watch_again(struct listener *listener)
+{
+    const int error = watch(listener);
+    if (error < 0)
+        rest(listener, error);
+}
+
+static void rested(struct loop *loop, struct timer *timer)
+{
+    struct listener *listener = OWNER_OF(timer, struct listener, rest);
+    (void)loop;
+    listener->resting = false;
+    if (!listener->paused)
+        watch_again(listener);
 }
 
 /* How many are taken at a turn follows how many there were: the call that finds none is saved where
@@ -143,7 +150,8 @@ static void come(struct loop *loop, struct watch *watch, uint32_t events)
             return;
         }
         if (fd < 0 && !only_that_one(fd)) {
-            rest(listener, fd);
+            if (rest(listener, fd))
+                stop_watching(listener);
             return;
         }
         count++;
@@ -175,8 +183,7 @@ int listener_start(struct loop *loop, struct listener *listener)
     listener->watch.ready = come;
     listener->rest.fire = rested;
     listener->at_a_turn = 1;
-    return loop_add(loop, &listener->watch,
-                    EPOLLIN | (listener->shared ? (uint32_t)EPOLLEXCLUSIVE : 0), false);
+    return watch(listener);
 }
 
 void listener_pause(struct listener *listener)

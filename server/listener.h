@@ -16,7 +16,7 @@ struct listener;
 
 /* A connection was accepted: the descriptor (O_NONBLOCK, O_CLOEXEC, above 2) is the callee's. */
 typedef void accepted_function(struct listener *listener, int fd, const struct peer *peer);
-/* accept4(2) failed: said once in ten seconds. */
+/* accept4(2), or watching, failed: said once in ten seconds. */
 typedef void refused_function(struct listener *listener, int error);
 
 struct listener {
