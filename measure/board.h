@@ -13,7 +13,8 @@ struct board {
     uint64_t ended;       /* the mover */
     uint64_t arrived;     /* the neighbour who takes the bytes; 0: there is none */
     uint64_t received;    /* by it */
-    struct rusage before; /* the mover's, when it began */
+    struct rusage before; /* the mover's, when it began, */
+    struct rusage after;  /* and when all was moved: its own end is no part of that */
     int error;            /* the mover's, negative */
     int neighbour_error;
     double copies;

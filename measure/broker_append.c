@@ -87,5 +87,5 @@ int broker_append(struct stage *stage, const struct broker_row *row, struct brok
     }
     if (appending.map)
         sys_munmap(appending.map, LOG_SIZE);
-    return child_await(child, stage->stopped, NULL);
+    return child_await(child, stage->stopped);
 }

@@ -128,10 +128,10 @@ int broker_behind(struct stage *stage, const struct broker_row *row, struct brok
             read_old_log(stage, row);
         _exit(0);
     }
-    error = child_await(tail, stage->stopped, NULL);
+    error = child_await(tail, stage->stopped);
     if (behind > 0) {
         kill(behind, SIGKILL);
-        child_await(behind, stage->stopped, NULL);
+        child_await(behind, stage->stopped);
     }
     cgroup_free(&cgroup);
     return error;

@@ -146,7 +146,7 @@ int broker_serve(struct stage *stage, const struct broker_row *row, struct broke
         _exit(0);
     }
     sys_close(fds[0]);
-    error = child_await(consumer, stage->stopped, NULL);
-    const int served = child_await(server, stage->stopped, NULL);
+    error = child_await(consumer, stage->stopped);
+    const int served = child_await(server, stage->stopped);
     return error < 0 ? error : served;
 }

@@ -22,13 +22,13 @@ pid_t child_fork(void)
     return 0;
 }
 
-int child_await(pid_t pid, bool (*stopped)(void), struct rusage *ret_usage)
+int child_await(pid_t pid, bool (*stopped)(void))
 {
     int status;
 
     if (pid <= 0)
         return pid;
-    while (wait4(pid, &status, 0, ret_usage) < 0) {
+    while (waitpid(pid, &status, 0) < 0) {
         if (errno != EINTR)
             return errno == ECHILD ? 0 : -errno; /* somebody has waited for it already */
         if (stopped())

@@ -11,9 +11,9 @@
  * pid, 0 in the child, or a negative errno. */
 pid_t child_fork(void);
 
-/* Waits until it has ended; `stopped` says that it is to be killed. ret_usage: may be NULL. 0; -EINTR, it
- * was killed; or a negative errno. 0 and nothing is waited for where pid is not above 0. */
-int child_await(pid_t pid, bool (*stopped)(void), struct rusage *ret_usage);
+/* Waits until it has ended; `stopped` says that it is to be killed. 0; -EINTR, it was killed; or a
+ * negative errno. 0 and nothing is waited for where pid is not above 0. */
+int child_await(pid_t pid, bool (*stopped)(void));
 
 /* CPU seconds of it. */
 double child_cpu(const struct rusage *before, const struct rusage *after);

@@ -170,6 +170,7 @@ static void be_mover(struct run *run)
                                           : way_by_library(&job);
     atomic_store(&board->moving, false);
     board->ended = sys_now();
+    getrusage(RUSAGE_SELF, &board->after);
     counts_end(counting, board);
     board->copies = job.copies;
     board->proven = job.proven;
@@ -223,9 +224,9 @@ static void end_one(pid_t child)
         kill(child, SIGKILL);
 }
 
-static int await(const struct run *run, pid_t child, struct rusage *ret)
+static int await(const struct run *run, pid_t child)
 {
-    return child_await(child, run->stage->stopped, ret);
+    return child_await(child, run->stage->stopped);
 }
 
 static double seconds_between(struct timeval before, struct timeval after)
@@ -243,7 +244,7 @@ static void take_usage(struct sample *ret, const struct rusage *before, const st
     ret->major = (uint64_t)(after->ru_majflt - before->ru_majflt);
 }
 
-static int follow(struct run *run, struct rusage *usage)
+static int follow(struct run *run)
 {
     int status = run->mover < 0 ? run->mover : 0;
 
@@ -251,21 +252,20 @@ static int follow(struct run *run, struct rusage *usage)
         const int ended = counts_follow(run->mover, run->board, run->stage->stopped);
         status = ended < 0 ? ended : WIFSIGNALED(ended) ? -EINTR : 0;
     } else if (run->mover > 0) {
-        status = await(run, run->mover, usage);
+        status = await(run, run->mover);
     }
     if (status < 0) { /* nobody moves anything any more */
         end_one(run->feeder);
         end_one(run->drainer);
     }
-    struct rusage unused;
-    const int fed = await(run, run->feeder, &unused), drained = await(run, run->drainer, &unused);
+    const int fed = await(run, run->feeder), drained = await(run, run->drainer);
     if (status == 0 && (run->feeder < 0 || run->drainer < 0))
         return run->feeder < 0 ? fed : drained; /* they could not be started */
     return status;
 }
 
 /* Everything has ended: what came of it. */
-static int outcome(struct run *run, const struct rusage *usage, struct sample *ret)
+static int outcome(struct run *run, struct sample *ret)
 {
     const struct board *board = run->board;
     struct cell *cell = run->cell;
@@ -277,7 +277,7 @@ static int outcome(struct run *run, const struct rusage *usage, struct sample *r
     if (run->drainer > 0 && (board->neighbour_error < 0 || board->received != cell->bytes))
         return board->neighbour_error < 0 ? board->neighbour_error : -EIO;
     ret->seconds = (double)(ended - board->begun) / 1e9;
-    take_usage(ret, &board->before, usage);
+    take_usage(ret, &board->before, &board->after);
     if (board->copies >= 0) {
         cell->copies = board->copies;
         cell->proven = board->proven;
@@ -293,7 +293,6 @@ static int run_all(struct run *run, struct sample *ret)
 {
     struct stage *stage = run->stage;
     unsigned long long before[2] = {0}, after[2] = {0};
-    struct rusage usage = {0};
 
     if (stage->place.device)
         place_sectors(&stage->place, before);
@@ -302,9 +301,9 @@ static int run_all(struct run *run, struct sample *ret)
     close_both(run->in);
     close_both(run->out);
     close_both(run->gate);
-    int error = follow(run, &usage);
+    int error = follow(run);
     if (error == 0)
-        error = outcome(run, &usage, ret);
+        error = outcome(run, ret);
     const int64_t now = stage_cached(stage, run->cell->warmth);
     ret->cached = cached < 0 || now < 0 ? -1 : now > cached ? now - cached : 0;
     if (error == 0 && run->counting && run->cell->path->to == END_FILE)

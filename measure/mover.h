@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One run of a cell: a process that moves the bytes, whose resources wait4(2) tells, and those at the
- * other ends of its pipe or socket. All of them end with the one who started them, however it ends.
+ * One run of a cell: a process that moves the bytes, whose resources getrusage(2) tells, and those at
+ * the other ends of its pipe or socket. All of them end with the one who started them, however it ends.
  */
 #ifndef MEASURE_MOVER_H
 #define MEASURE_MOVER_H
