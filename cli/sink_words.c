@@ -39,6 +39,16 @@ const char *sink_words_slow(const char *argument, enum sluice_slow *ret, char **
     return "wait, drop, detach or spill=FILE is wanted";
 }
 
+const char *sink_words_spill_slow(const char *argument, enum sluice_slow *ret)
+{
+    for (int slow = SLUICE_SLOW_WAIT; slow < SLUICE_SLOW_SPILL; slow++)
+        if (strcmp(argument, sluice_slow_name((enum sluice_slow)slow)) == 0) {
+            *ret = (enum sluice_slow)slow;
+            return NULL;
+        }
+    return "wait, drop or detach is wanted";
+}
+
 const char *sink_words_pipes(const char *argument, uint32_t *ret)
 {
     char *end;
@@ -59,6 +69,10 @@ const char *sink_words_option(const char *word, struct sluice_sink_options *opti
         return sink_words_size(word + 4, &options->lag);
     if (strncmp(word, "lag-pipes=", 10) == 0)
         return sink_words_pipes(word + 10, &options->lag_pipes);
+    if (strncmp(word, "spill-slow=", 11) == 0)
+        return sink_words_spill_slow(word + 11, &options->spill_slow);
+    if (strncmp(word, "spill-most=", 11) == 0)
+        return sink_words_size(word + 11, &options->spill_most);
     if (strncmp(word, "rate=", 5) == 0)
         return sink_words_size(word + 5, &options->rate);
     return "";

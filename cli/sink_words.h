@@ -12,9 +12,11 @@
 const char *sink_words_size(const char *argument, uint64_t *ret);
 /* A policy; of "spill=FILE" the file, owned by the caller, else NULL. What *ret_file was is freed. */
 const char *sink_words_slow(const char *argument, enum sluice_slow *ret, char **ret_file);
+/* What is done when the file is behind, too: a policy without a file. */
+const char *sink_words_spill_slow(const char *argument, enum sluice_slow *ret);
 const char *sink_words_pipes(const char *argument, uint32_t *ret);
 
-/* One option: slow, lag, lag-pipes, rate. "": it is none of these. */
+/* One option: slow, lag, lag-pipes, spill-slow, spill-most, rate. "": it is none of these. */
 const char *sink_words_option(const char *word, struct sluice_sink_options *options, char **spill);
 
 /* The same for what a command has beside them. */

@@ -88,6 +88,18 @@ static const char *on_lag_pipes(void *into, const char *argument)
     return sink_words_pipes(argument, &tee->options.defaults.lag_pipes);
 }
 
+static const char *on_spill_slow(void *into, const char *argument)
+{
+    struct tee *tee = into;
+    return sink_words_spill_slow(argument, &tee->options.defaults.spill_slow);
+}
+
+static const char *on_spill_most(void *into, const char *argument)
+{
+    struct tee *tee = into;
+    return sink_words_size(argument, &tee->options.defaults.spill_most);
+}
+
 static const char *on_rate(void *into, const char *argument)
 {
     struct tee *tee = into;
@@ -185,6 +197,10 @@ static const struct option_row rows[] = {
     {"lag", 0, SLUICE, required_argument, "SIZE", on_lag,
      "a sink is slow when it lags so far (16M)"},
     {"lag-pipes", 0, SLUICE, required_argument, "N", on_lag_pipes, "or in so many pipes (2 to 16)"},
+    {"spill-slow", 0, SLUICE, required_argument, "POLICY", on_spill_slow,
+     "spill files that are slow, too: wait, drop, detach"},
+    {"spill-most", 0, SLUICE, required_argument, "SIZE", on_spill_most,
+     "or that are so large (no bound)"},
     {"rate", 'L', SLUICE, required_argument, "RATE", on_rate, "at most RATE bytes a second"},
     {"pipe-size", 0, SLUICE, required_argument, "SIZE", on_pipe_size,
      "capacity asked for each private pipe"},
@@ -263,10 +279,17 @@ static int parse_sink(struct tee *tee, struct tee_sink *sink)
     return STATUS_DONE;
 }
 
-/* Two sinks cannot spill into one file. */
+/* Two sinks cannot spill into one file, and one that does not spill has no file to speak of. */
 static int check_spills(const struct tee *tee)
 {
-    for (unsigned i = 0; i < tee->options.sinks; i++)
+    const struct sluice_sink_options *defaults = &tee->options.defaults;
+
+    for (unsigned i = 0; i < tee->options.sinks; i++) {
+        const struct tee_sink *sink = &tee->options.sink[i];
+        if (!sink->spill_path && (sink->options.spill_slow != defaults->spill_slow ||
+                                  sink->options.spill_most != defaults->spill_most))
+            return (int)usage_error("tee", "'%s': spill-slow and spill-most need slow=spill=FILE",
+                                    sink->text);
         for (unsigned j = i + 1; j < tee->options.sinks; j++) {
             const char *a = tee->options.sink[i].spill_path, *b = tee->options.sink[j].spill_path;
             if (a && b && strcmp(a, b) == 0)
@@ -276,6 +299,7 @@ static int check_spills(const struct tee *tee)
                     "in 'PATH,slow=spill=FILE'",
                     a);
         }
+    }
     return STATUS_DONE;
 }
 

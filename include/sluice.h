@@ -645,6 +645,9 @@ struct sluice_sink_options {
         *spill; /* with SLUICE_SLOW_SPILL: a file that can be read and written, borrowed.
                                It is used from its beginning, and emptied whenever all of it was fed
                                to the sink */
+    enum sluice_slow spill_slow; /* what is done when the file is behind, too: as much waits for it as
+                                    may wait for the sink, or `spill_most` is reached. WAIT, DROP or DETACH */
+    uint64_t spill_most;         /* most bytes in the file; 0: no bound. Rounds are whole */
 };
 
 #define SLUICE_SINK_OPTIONS_INIT                                                                   \

@@ -189,6 +189,7 @@ static int read_sink_options(struct sluice_sink_options *own,
     if (error < 0)
         return error;
     if (own->flags || (unsigned)own->slow > SLUICE_SLOW_SPILL ||
+        (unsigned)own->spill_slow > SLUICE_SLOW_DETACH ||
         (own->slow == SLUICE_SLOW_SPILL) != (own->spill != NULL) ||
         (own->spill &&
          (own->spill->kind != SLUICE_KIND_REGULAR || (own->spill->flags & O_ACCMODE) != O_RDWR ||
@@ -210,6 +211,8 @@ static struct fanout_sink *new_sink(const struct sluice_sink_options *options)
         sink->lag = 4096;
     sink->lag_pipes = options->lag_pipes;
     sink->spill.file = options->spill;
+    sink->spill_slow = options->spill_slow;
+    sink->spill_most = options->spill_most;
     if (options->rate)
         rate_init(&sink->rate, options->rate, sys_now());
     return sink;
@@ -393,6 +396,7 @@ ssize_t sluice_fanout_salvage(sluice_fanout *fanout, unsigned id, void *buf, siz
         return -ERANGE;
     if (!fanout->failed)
         return -EBUSY;
+    const int error = spill_settle(fanout, sink);
     while (done < length && sink->queue.bytes > 0) {
         const ssize_t value = salvage_some(fanout, sink, (char *)buf + done, length - done);
         if (value == -EINTR)
@@ -403,7 +407,6 @@ ssize_t sluice_fanout_salvage(sluice_fanout *fanout, unsigned id, void *buf, siz
         sink->queue.bytes -= (uint64_t)value;
         sink->dropped += (uint64_t)value;
     }
-    const int error = done < length ? spill_settle(fanout, sink) : 0;
     while (done < length && sink->spill.begin < sink->spill.end) {
         const uint64_t left = sink->spill.end - sink->spill.begin;
         const ssize_t value = sys_pread(sink->spill.file->fd, (char *)buf + done,
@@ -473,7 +476,7 @@ int sluice_fanout_sink(const sluice_fanout *fanout, unsigned id, struct sluice_s
         .spill_end = sink->spill.end,
         .lag = sink_lag(sink),
         .lag_most = sink->lag_most,
-        .pipes = sink->queue.pipes + spill_pipes(sink),
+        .pipes = sink->queue.pipes + spill_pipes(sink) + sink->spill.reading,
         .pipes_most = sink->pipes_most,
         .calls = sink->calls,
         .eagain = sink->eagain,

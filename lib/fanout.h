@@ -14,7 +14,7 @@
  *   fanout_sink.c     one sink: drains its queue, dies, is taken off
  *   fanout_policy.c   what becomes of a sink that is too slow
  *   fanout_spill.c    the file behind the queue of a sink that spills
- *   fanout_spiller.c  the thread that writes it
+ *   fanout_spiller.c  the thread that writes and reads it
  *   fanout_drainer.c  a thread for a sink that cannot be driven without waiting
  *   fanout_run.c      what is done next, what is waited for
  *   fanout.c          the object as its owner sees it
@@ -37,8 +37,10 @@ struct parcel {
     struct parcel *next;
     struct pipe *pipe; /* NULL: [start, end) of the buffer */
     size_t start, end;
-    uint64_t used;      /* of the pipe's capacity, slots by their nominal size: at most so much */
-    uint64_t at, bytes; /* where in the spill file they go, how many they were, once submitted */
+    uint64_t used; /* of the pipe's capacity, slots by their nominal size: at most so much */
+    /* Once submitted to the thread of a spill file: what it is to do, where in the file, with how much. */
+    enum errand { ERRAND_WRITE = 0, ERRAND_READ, ERRAND_EMPTY } errand;
+    uint64_t at, bytes;
 };
 
 /* The private pipes of a fan-out that hold nothing, the smallest first. All have O_NONBLOCK on the
@@ -77,14 +79,17 @@ struct scratch {
 struct spiller;
 
 /* What did not fit into a lagging sink's queue: [begin, end) of a file is still to come, then what the
- * thread has in hand, then what waits for that. */
+ * thread is to write, then what waits for that. */
 struct spill {
     struct sluice_endpoint *file; /* NULL: none */
     uint64_t begin, end;
     struct spiller *spiller; /* NULL: not needed yet, or none can be had */
-    bool inline_;            /* none can be had: the file is written at once */
+    bool inline_;            /* none can be had: the file is written and read at once */
     bool runs_out;           /* the sink has caught up with the file: nothing more goes to it */
-    unsigned in_hand;        /* pipes that the thread has, and what they held */
+    bool reading;            /* the thread has a pipe for what begins at `begin` */
+    bool stops;              /* nothing more comes from it */
+    struct parcel emptying;  /* the thread has it, while `bytes` is not 0 */
+    unsigned in_hand;        /* pipes that the thread is to write, and what they held */
     uint64_t in_hand_bytes;
     struct queue waiting; /* pipes */
 };
@@ -112,9 +117,13 @@ struct fanout_sink {
     uint64_t not_before; /* by its rate; 0: now */
     bool blocked;        /* it said so in this step */
     bool stalled;        /* it is at its bound and its policy is to wait */
-    bool skips;          /* it gets nothing of the next round: it is dropped, or spilled */
+    bool drops;          /* it gets nothing of the next round */
+    bool spills;         /* the next round goes to its file */
     bool watched;        /* whether its reader leaves was watched in the last wait */
     bool never_hup;
+
+    enum sluice_slow spill_slow; /* what is done when the file is behind, too */
+    uint64_t spill_most;         /* bytes in the file; 0: no bound */
 
     struct queue queue;
     struct parcel held; /* in the queue if it holds bytes; at most one */
@@ -261,22 +270,28 @@ void spill_queue(struct sluice_fanout *fanout, struct fanout_sink *sink);
 void spill_turn(struct sluice_fanout *fanout, struct fanout_sink *sink);
 /* Waits until everything is in the file. 0, or a negative errno. */
 int spill_settle(struct sluice_fanout *fanout, struct fanout_sink *sink);
-/* The next part of the file, into the sink's empty queue. Whether there was one. */
+/* The sink's queue is empty: the next part of the file. Whether it is there already; the thread may be
+ * about to read it. */
 bool spill_refill(struct sluice_fanout *fanout, struct fanout_sink *sink);
 /* Nothing more is written, but what the thread is at. */
 void spill_stop(struct sluice_fanout *fanout, struct fanout_sink *sink);
 /* Waits for that: then nobody uses the file. */
 void spill_free(struct sluice_fanout *fanout, struct fanout_sink *sink);
+/* Whether anything is to come back from the thread. */
+bool spill_is_at_work(const struct fanout_sink *sink);
 /* All that the pipe holds, into the file at `at`. 0, or a negative errno: the rest is still parked. */
 int spill_write(int fd, struct pipe *pipe, uint64_t at);
+/* `length` bytes of the file at `at`, or less, into an empty pipe. 0 or a negative errno. */
+int spill_read(int fd, struct pipe *pipe, uint64_t at, uint64_t length);
 
 /* ---- fanout_spiller.c ---- */
 
-/* A thread that writes pipes into a private copy of the file's descriptor. 0 or a negative errno. */
+/* A thread that writes, reads and empties the file, by a private copy of its descriptor. 0 or a
+ * negative errno. */
 int spiller_start(const struct sluice_endpoint *file, struct spiller **ret);
 /* Readable while something may be reaped. */
 int spiller_event(const struct spiller *spiller);
-/* Its pipe's content is to go to its place in the file: both are the thread's until it is reaped. */
+/* Its errand is to be done: it and its pipe are the thread's until it is reaped. */
 void spiller_submit(struct spiller *spiller, struct parcel *parcel);
 /* The next one that is done, in order: with an error, it may hold what was not written. NULL: none, and
  * `wait` is false; with it something has to be submitted. */

@@ -56,26 +56,27 @@ static void free_the_buffer(struct sluice_fanout *fanout, struct fanout_sink *si
     queue_discard(fanout, sink);
 }
 
-static bool admit_sink(struct sluice_fanout *fanout, struct fanout_sink *sink, uint64_t want)
+static bool file_is_behind(const struct sluice_fanout *fanout, const struct fanout_sink *sink)
 {
-    const bool full = at_bound(fanout, sink, want);
+    return policy_file_is_slow(fanout, sink) ||
+           (sink->spill_most && sink->spill.end + spill_pending(sink) >= sink->spill_most);
+}
 
-    sink->stalled = sink->skips = false;
-    if (spill_holds(sink)) { /* newer bytes do not overtake older ones */
-        sink->skips = true;
-        sink->stalled = policy_file_is_slow(fanout, sink);
-        return !sink->stalled;
-    }
-    if (!full)
-        return true;
-    switch (sink->slow) {
-    case SLUICE_SLOW_DROP:
+/* It is at its bound. Returns false if it is waited for. */
+static bool apply(struct sluice_fanout *fanout, struct fanout_sink *sink, enum sluice_slow slow,
+                  const char *why)
+{
+    switch (slow) {
     case SLUICE_SLOW_SPILL:
-        sink->skips = true;
+        sink->spills = true;
+        free_the_buffer(fanout, sink);
+        return true;
+    case SLUICE_SLOW_DROP:
+        sink->drops = true;
         free_the_buffer(fanout, sink);
         return true;
     case SLUICE_SLOW_DETACH:
-        sink_detach(fanout, sink, "its backlog has reached its bound");
+        sink_detach(fanout, sink, why);
         return true;
     default:
         sink->stalled = true;
@@ -83,9 +84,22 @@ static bool admit_sink(struct sluice_fanout *fanout, struct fanout_sink *sink, u
     }
 }
 
+static bool admit_sink(struct sluice_fanout *fanout, struct fanout_sink *sink, uint64_t want)
+{
+    sink->stalled = sink->drops = sink->spills = false;
+    if (!spill_holds(sink))
+        return !at_bound(fanout, sink, want) ||
+               apply(fanout, sink, sink->slow, "its backlog has reached its bound");
+    if (file_is_behind(fanout, sink))
+        return apply(fanout, sink, sink->spill_slow, "its spill file has reached its bound, too");
+    sink->spills = true; /* newer bytes do not overtake older ones */
+    return true;
+}
+
 static bool may_wait(const struct fanout_sink *sink)
 {
-    return sink->slow == SLUICE_SLOW_WAIT || sink->slow == SLUICE_SLOW_SPILL;
+    return sink->slow == SLUICE_SLOW_WAIT ||
+           (sink->slow == SLUICE_SLOW_SPILL && sink->spill_slow == SLUICE_SLOW_WAIT);
 }
 
 bool policy_admits(struct sluice_fanout *fanout, uint64_t want)

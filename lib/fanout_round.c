@@ -94,7 +94,7 @@ static int give_up_pipes(struct sluice_fanout *fanout, enum sluice_side side, co
 /* What new bytes for the sink wait in: its queue, or what is to go to the file behind it. */
 static struct queue *intake(struct fanout_sink *sink)
 {
-    return sink->skips ? &sink->spill.waiting : &sink->queue;
+    return sink->spills ? &sink->spill.waiting : &sink->queue;
 }
 
 /* Into the last pipe that waits, where it merges with what is there, or into new ones. */
@@ -137,13 +137,13 @@ static void hand_memory(struct sluice_fanout *fanout, struct fanout_sink *sink, 
     const char *bytes = fanout->buffer;
 
     sink_given(sink, end - start);
-    if (sink->skips && sink->slow == SLUICE_SLOW_SPILL) {
+    if (sink->spills) {
         if (spill_has_thread(sink))
             start += append(fanout, sink, bytes + start, end - start);
         spill_memory(fanout, sink, bytes + start, end - start);
         return;
     }
-    if (sink->skips) {
+    if (sink->drops) {
         sink->dropped += end - start;
         return;
     }
@@ -246,7 +246,7 @@ static size_t tee_straight(struct sluice_fanout *fanout, struct fanout_sink *sin
                            const struct pipe *master)
 {
     if (sink->way != WAY_TEE || sink->rate.limit || sink->blocked || sink->queue.bytes > 0 ||
-        sink->skips)
+        sink->spills)
         return 0;
     const ssize_t value =
         sys_tee(master->read_end, sink->out.fd, (size_t)master->parked, SPLICE_F_NONBLOCK);
@@ -264,7 +264,7 @@ static size_t tee_straight(struct sluice_fanout *fanout, struct fanout_sink *sin
 /* Puts a private pipe that holds what the sink is to get where it belongs. */
 static void hand_pipe(struct sluice_fanout *fanout, struct fanout_sink *sink, struct parcel *parcel)
 {
-    if (sink->skips && sink->slow == SLUICE_SLOW_SPILL) {
+    if (sink->spills) {
         spill_pipe(fanout, sink, parcel);
         return;
     }
@@ -342,7 +342,7 @@ static void hand_master(struct sluice_fanout *fanout, struct fanout_sink *sink,
     struct pipe *pipe = master->pipe;
 
     master->used = cost_of_round(fanout, pipe);
-    if (sink->way == WAY_TEE && !sink->rate.limit && !sink->blocked && !sink->skips &&
+    if (sink->way == WAY_TEE && !sink->rate.limit && !sink->blocked && !sink->spills &&
         sink->queue.bytes == 0) {
         const ssize_t value = sys_splice(pipe->read_end, NULL, sink->out.fd, NULL,
                                          (size_t)pipe->parked, SPLICE_F_NONBLOCK);
@@ -373,8 +373,7 @@ static struct fanout_sink *next_taker(const struct sluice_fanout *fanout, unsign
 {
     for (; from < fanout->sinks && !fanout->stopped; from++) {
         struct fanout_sink *sink = fanout->sink[from];
-        if (sink && sink->state == SLUICE_SINK_RUNNING &&
-            (!sink->skips || sink->slow == SLUICE_SLOW_SPILL))
+        if (sink && sink->state == SLUICE_SINK_RUNNING && !sink->drops)
             return sink;
     }
     return NULL;
@@ -443,8 +442,7 @@ static void count_dropped(struct sluice_fanout *fanout, uint64_t length)
 {
     for (unsigned i = 0; i < fanout->sinks; i++) {
         struct fanout_sink *sink = fanout->sink[i];
-        if (sink && sink->state == SLUICE_SINK_RUNNING && sink->skips &&
-            sink->slow != SLUICE_SLOW_SPILL) {
+        if (sink && sink->state == SLUICE_SINK_RUNNING && sink->drops) {
             sink_given(sink, length);
             sink->dropped += length;
         }

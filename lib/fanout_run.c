@@ -188,7 +188,7 @@ static int watch_sink(struct sluice_fanout *fanout, struct fanout_sink *sink)
     not_after(fanout, sink->not_before);
     if (sink->drainer)
         error = watch(fanout, (int)sink->id, drainer_event(sink->drainer), POLLIN);
-    if (error >= 0 && sink->spill.in_hand > 0)
+    if (error >= 0 && spill_is_at_work(sink))
         error = watch(fanout, (int)sink->id, spiller_event(sink->spill.spiller), POLLIN);
     sink->watched = false;
     if (error < 0 || (sink->drainer && !sink->feed) || sink->way == WAY_FUNCTION)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The file behind the queue of a sink that spills. Bytes for it wait in pipes, as those of the queue do,
- * and a thread writes these into the file; what has arrived there is fed to the sink in its turn. When
- * as much waits for the file as may wait for a sink, the file is too slow, and everybody waits for it:
- * nothing is lost.
+ * and a thread writes these into the file; what has arrived there it reads back, a pipe ahead of the
+ * sink. When as much waits for the file as may wait for a sink, the file is too slow, and everybody waits
+ * for it: nothing is lost.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -42,6 +42,11 @@ unsigned spill_pipes(const struct fanout_sink *sink)
 static void failed(struct sluice_fanout *fanout, struct fanout_sink *sink, int error)
 {
     sink_fail(fanout, sink, "spill", error, "its spill file cannot be used");
+}
+
+bool spill_is_at_work(const struct fanout_sink *sink)
+{
+    return sink->spill.in_hand > 0 || sink->spill.reading || sink->spill.emptying.bytes > 0;
 }
 
 static void grew(struct fanout_sink *sink, uint64_t bytes)
@@ -106,27 +111,81 @@ bool spill_has_thread(struct fanout_sink *sink)
     return spill->spiller != NULL;
 }
 
-/* A pipe that the thread has given back: its bytes are in the file, or it could not write them. */
-static void returned(struct sluice_fanout *fanout, struct fanout_sink *sink, struct parcel *parcel)
+/* All of it was fed to the sink: it begins anew, and takes no space meanwhile. */
+static void empty_file(struct fanout_sink *sink)
 {
     struct spill *spill = &sink->spill;
-    const uint64_t written = parcel->bytes - parcel->pipe->parked;
+
+    if (spill->end == 0 || spill->emptying.bytes > 0)
+        return;
+    if (spill->spiller) {
+        spill->emptying = (struct parcel){.errand = ERRAND_EMPTY, .bytes = spill->end};
+        spiller_submit(spill->spiller, &spill->emptying);
+    } else if (sys_ftruncate(spill->file->fd, 0) >= 0) {
+        spill->begin = spill->end = 0;
+    }
+}
+
+/* Pages of it may still be on their way to the sink: if they are in the file all the same, nothing is
+ * written over them. */
+static void emptied(struct spill *spill)
+{
+    if (spill->emptying.at == 0)
+        spill->begin = spill->end = 0;
+    spill->emptying.bytes = 0;
+}
+
+static void was_read(struct fanout_sink *sink, uint64_t bytes)
+{
+    struct spill *spill = &sink->spill;
+
+    spill->begin += bytes;
+    spill->runs_out = !has_content(spill);
+    if (spill->runs_out && pending(spill) == 0)
+        empty_file(sink);
+}
+
+/* A pipe for the file: its bytes are there, or it could not write them. */
+static void written(struct sluice_fanout *fanout, struct fanout_sink *sink, struct parcel *parcel)
+{
+    struct spill *spill = &sink->spill;
 
     spill->in_hand--;
     spill->in_hand_bytes -= parcel->bytes;
-    grew(sink, written);
+    grew(sink, parcel->bytes - parcel->pipe->parked);
     stash_put(fanout, parcel);
 }
 
-/* Takes back what is written; with `wait`, all that the thread has. 0, or the thread's error. */
+/* A pipe from the file: for the sink, if it is still there. */
+static void came_back(struct sluice_fanout *fanout, struct fanout_sink *sink, struct parcel *parcel)
+{
+    const uint64_t bytes = parcel->pipe->parked;
+
+    sink->spill.reading = false;
+    parcel->errand = ERRAND_WRITE;
+    parcel->used = parcel->pipe->capacity;
+    if (bytes == 0 || sink->spill.stops || sink->state != SLUICE_SINK_RUNNING) {
+        stash_put(fanout, parcel);
+        return;
+    }
+    queue_push(sink, &sink->queue, parcel, bytes);
+    was_read(sink, bytes);
+}
+
+/* Takes back what the thread has finished; with `wait`, all that it has. 0, or its error. */
 static int take_back(struct sluice_fanout *fanout, struct fanout_sink *sink, bool wait)
 {
     struct spill *spill = &sink->spill;
     struct parcel *parcel;
     int error = 0;
 
-    while (spill->in_hand > 0 && (parcel = spiller_reap(spill->spiller, wait, &error)))
-        returned(fanout, sink, parcel);
+    while (spill_is_at_work(sink) && (parcel = spiller_reap(spill->spiller, wait, &error)))
+        if (parcel == &spill->emptying)
+            emptied(spill);
+        else if (parcel->errand == ERRAND_READ)
+            came_back(fanout, sink, parcel);
+        else
+            written(fanout, sink, parcel);
     return error;
 }
 
@@ -143,15 +202,6 @@ static void submit(struct fanout_sink *sink)
     spiller_submit(spill->spiller, parcel);
 }
 
-/* All of it was fed to the sink: it begins anew, and takes no space meanwhile. */
-static void empty_file(struct fanout_sink *sink)
-{
-    struct spill *spill = &sink->spill;
-
-    if (spill->end > 0 && sys_ftruncate(spill->file->fd, 0) >= 0)
-        spill->begin = spill->end = 0;
-}
-
 /* The file is used up and the queue empty: what still waits for the file need not go there. */
 static void pass_by(struct fanout_sink *sink)
 {
@@ -165,23 +215,54 @@ static void pass_by(struct fanout_sink *sink)
     spill->waiting.bytes = 0;
 }
 
+/* A pipe ahead of the sink, within its bounds. */
+static bool may_read_ahead(const struct fanout_sink *sink)
+{
+    const struct spill *spill = &sink->spill;
+    const struct queue *queue = &sink->queue;
+
+    if (!has_content(spill) || spill->reading || !spill->spiller)
+        return false;
+    return queue->bytes == 0 || (queue->pipes == 1 && sink->lag_pipes != 1 &&
+                                 queue->bytes + queue->head->pipe->capacity <= sink->lag);
+}
+
+static void read_ahead(struct sluice_fanout *fanout, struct fanout_sink *sink)
+{
+    struct spill *spill = &sink->spill;
+    struct parcel *parcel = may_read_ahead(sink) ? stash_get(fanout) : NULL;
+
+    if (!parcel)
+        return;
+    const uint64_t left = spill->end - spill->begin;
+    parcel->errand = ERRAND_READ;
+    parcel->at = spill->begin;
+    parcel->bytes = left < parcel->pipe->capacity ? left : parcel->pipe->capacity;
+    spill->reading = true;
+    spiller_submit(spill->spiller, parcel);
+}
+
 void spill_turn(struct sluice_fanout *fanout, struct fanout_sink *sink)
 {
     struct spill *spill = &sink->spill;
 
-    if (pending(spill) == 0)
+    if (!spill_holds(sink) && !spill_is_at_work(sink))
         return;
     const int error = take_back(fanout, sink, false);
     if (error < 0) {
         failed(fanout, sink, error);
         return;
     }
+    read_ahead(fanout, sink);
+    if (pending(spill) == 0)
+        return;
     if (spill->in_hand == 0 && !has_content(spill) && sink->queue.bytes == 0) {
         pass_by(sink);
         return;
     }
-    /* A sink that has caught up with the file is to leave it behind, not to follow it for ever. */
-    if (spill->runs_out && !policy_file_is_slow(fanout, sink))
+    /* A sink that has caught up with the file is to leave it behind, not to follow it for ever; and one
+     * that is being emptied has no place yet where the next bytes go. */
+    if (spill->emptying.bytes > 0 || (spill->runs_out && !policy_file_is_slow(fanout, sink)))
         return;
     spill->runs_out = false;
     while (spill->in_hand < IN_HAND && spill->waiting.head)
@@ -193,6 +274,8 @@ int spill_settle(struct sluice_fanout *fanout, struct fanout_sink *sink)
     struct spill *spill = &sink->spill;
     int error = 0;
 
+    if (spill_is_at_work(sink))
+        error = take_back(fanout, sink, true);
     while (pending(spill) > 0 && error >= 0) {
         while (spill->in_hand < IN_HAND && spill->waiting.head)
             submit(sink);
@@ -211,6 +294,7 @@ void spill_stop(struct sluice_fanout *fanout, struct fanout_sink *sink)
         stash_put(fanout, parcel);
     }
     spill->waiting.bytes = 0;
+    spill->stops = true;
     if (spill->spiller)
         spiller_stop(spill->spiller);
 }
@@ -306,50 +390,57 @@ static ssize_t read_file(struct fanout_sink *sink)
     return value;
 }
 
-static ssize_t fill_from_file(struct fanout_sink *sink, struct pipe *pipe)
+int spill_read(int fd, struct pipe *pipe, uint64_t at, uint64_t length)
 {
-    uint64_t left = sink->spill.end - sink->spill.begin;
-    int64_t at = (int64_t)sink->spill.begin;
+    char bytes[PIECE];
+    int64_t offset = (int64_t)at;
     ssize_t value;
 
-    if (left > pipe->capacity)
-        left = pipe->capacity;
     do
-        value = sys_splice(sink->spill.file->fd, &at, pipe->write_end, NULL, (size_t)left,
-                           SPLICE_F_NONBLOCK);
+        value = sys_splice(fd, &offset, pipe->write_end, NULL, (size_t)length, SPLICE_F_NONBLOCK);
     while (value == -EINTR);
     if (value < 0 && error_action(CALL_SPLICE_IN, (int)value) == ACTION_FALLBACK) {
-        char bytes[PIECE];
-        value = sys_pread(sink->spill.file->fd, bytes,
-                          left < sizeof bytes ? (size_t)left : sizeof bytes,
-                          (int64_t)sink->spill.begin);
+        value = sys_pread(fd, bytes, length < sizeof bytes ? (size_t)length : sizeof bytes,
+                          (int64_t)at);
         if (value > 0)
             value = sys_write(pipe->write_end, bytes, (size_t)value);
     }
-    return value;
+    if (value > 0)
+        pipe->parked = (uint64_t)value;
+    return value > 0 ? 0 : value < 0 ? (int)value : -ENODATA;
+}
+
+/* Where there is no thread. */
+static int read_inline(struct sluice_fanout *fanout, struct fanout_sink *sink)
+{
+    const struct spill *spill = &sink->spill;
+    const uint64_t left = spill->end - spill->begin;
+    struct parcel *parcel = stash_get(fanout);
+
+    if (!parcel) {
+        const ssize_t value = read_file(sink);
+        if (value > 0)
+            was_read(sink, (uint64_t)value);
+        return value > 0 ? 0 : value < 0 ? (int)value : -ENODATA;
+    }
+    const int error = spill_read(spill->file->fd, parcel->pipe, spill->begin,
+                                 left < parcel->pipe->capacity ? left : parcel->pipe->capacity);
+    came_back(fanout, sink, parcel);
+    return error;
 }
 
 bool spill_refill(struct sluice_fanout *fanout, struct fanout_sink *sink)
 {
     struct spill *spill = &sink->spill;
 
-    if (!has_content(spill))
+    if (!has_content(spill) || spill->reading)
         return false;
-    struct parcel *parcel = stash_get(fanout);
-    const ssize_t value = parcel ? fill_from_file(sink, parcel->pipe) : read_file(sink);
-    if (parcel && value > 0) {
-        parcel->pipe->parked = (uint64_t)value;
-        queue_push(sink, &sink->queue, parcel, (uint64_t)value);
-    } else if (parcel) {
-        stash_put(fanout, parcel);
-    }
-    if (value <= 0) {
-        failed(fanout, sink, value ? (int)value : -ENODATA);
+    if (spill_has_thread(sink))
+        read_ahead(fanout, sink);
+    if (spill->reading)
         return false;
-    }
-    spill->begin += (uint64_t)value;
-    spill->runs_out = !has_content(spill);
-    if (spill->runs_out && pending(spill) == 0)
-        empty_file(sink);
-    return true;
+    const int error = read_inline(fanout, sink);
+    if (error < 0)
+        failed(fanout, sink, error);
+    return error >= 0;
 }

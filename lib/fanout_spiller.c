@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A thread that writes pipes into the file of a sink that spills, so that the copy into the page cache
- * holds up nobody but those pipes. A pipe that was submitted is the thread's until it is reaped, in the
- * same order. After an error nothing more is written, and pipes come back as they are.
+ * A thread that writes pipes into the file of a sink that spills, and fills others from it, so that a
+ * file that is slow, or hangs, holds up nobody but those pipes. What was submitted is the thread's until
+ * it is reaped, in the same order. After an error nothing more is written or read, and pipes come back
+ * as they are.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,9 +21,9 @@ struct list {
 struct spiller {
     pthread_mutex_t mutex;
     pthread_cond_t work, done;
-    struct list submitted, written;
+    struct list submitted, finished;
     unsigned users; /* the fan-out, and the thread */
-    bool ends;      /* nothing more is to be written */
+    bool ends;      /* nothing more is to be written or read */
     int error;      /* the first */
     int event;      /* readable while something is to be reaped */
     int fd;         /* the file: a private copy of the descriptor */
@@ -77,6 +78,20 @@ static void let_go(struct spiller *spiller)
     free(spiller);
 }
 
+/* A file that cannot be emptied only takes space: no error, but `at` says so. */
+static int run(const struct spiller *spiller, struct parcel *parcel)
+{
+    switch (parcel->errand) {
+    case ERRAND_WRITE:
+        return spill_write(spiller->fd, parcel->pipe, parcel->at);
+    case ERRAND_READ:
+        return spill_read(spiller->fd, parcel->pipe, parcel->at, parcel->bytes);
+    default:
+        parcel->at = sys_ftruncate(spiller->fd, 0) < 0;
+        return 0;
+    }
+}
+
 static void *spill(void *argument)
 {
     struct spiller *spiller = argument;
@@ -88,15 +103,15 @@ static void *spill(void *argument)
             pthread_cond_wait(&spiller->work, &spiller->mutex);
         if (!parcel)
             break;
-        if (spiller->error >= 0 && !spiller->ends) {
+        if (spiller->error >= 0 && (!spiller->ends || parcel->errand == ERRAND_EMPTY)) {
             pthread_mutex_unlock(&spiller->mutex);
-            const int error = spill_write(spiller->fd, parcel->pipe, parcel->at);
+            const int error = run(spiller, parcel);
             pthread_mutex_lock(&spiller->mutex);
             spiller->error = error;
         }
-        if (!spiller->written.first)
+        if (!spiller->finished.first)
             set_event(spiller, true);
-        append(&spiller->written, parcel);
+        append(&spiller->finished, parcel);
         pthread_cond_signal(&spiller->done);
     }
     let_go(spiller);
@@ -115,7 +130,7 @@ int spiller_start(const struct sluice_endpoint *file, struct spiller **ret)
     pthread_cond_init(&spiller->work, NULL);
     pthread_cond_init(&spiller->done, NULL);
     spiller->submitted.last = &spiller->submitted.first;
-    spiller->written.last = &spiller->written.first;
+    spiller->finished.last = &spiller->finished.first;
     spiller->users = 2;
     spiller->event = fd_above_standard(sys_eventfd());
     spiller->fd = spiller->event < 0 ? spiller->event : sys_fcntl(file->fd, F_DUPFD_CLOEXEC, 3);
@@ -148,9 +163,9 @@ struct parcel *spiller_reap(struct spiller *spiller, bool wait, int *ret_error)
     struct parcel *parcel;
 
     pthread_mutex_lock(&spiller->mutex);
-    while (!(parcel = take(&spiller->written)) && wait)
+    while (!(parcel = take(&spiller->finished)) && wait)
         pthread_cond_wait(&spiller->done, &spiller->mutex);
-    if (parcel && !spiller->written.first)
+    if (parcel && !spiller->finished.first)
         set_event(spiller, false);
     *ret_error = spiller->error;
     pthread_mutex_unlock(&spiller->mutex);
