@@ -19,6 +19,22 @@ struct seen seen;
 /* More calls than this in one transfer are a spin: the process ends with a word on it. */
 enum { MOST_CALLS = 20000 };
 
+/* The library's threads make calls, too. What happens before a call may make some itself. */
+static pthread_mutex_t mutex = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+
+static pthread_mutex_t *lock(void)
+{
+    pthread_mutex_lock(&mutex);
+    return &mutex;
+}
+
+static void unlock(pthread_mutex_t **held)
+{
+    pthread_mutex_unlock(*held);
+}
+
+#define LOCKED __attribute__((cleanup(unlock), unused)) pthread_mutex_t *held = lock()
+
 static const char *const names[POINT_COUNT] = {
 #define X(name, words) [POINT_##name] = words,
     POINTS(X)
@@ -91,11 +107,13 @@ static struct mapping {
 
 static enum role role(int fd)
 {
+    LOCKED;
     return fd >= 0 && fd < MOST_DESCRIPTORS ? roles[fd] : NOBODY;
 }
 
 static void made(int fd, enum role as)
 {
+    LOCKED;
     if (!on || fd < 0 || fd >= MOST_DESCRIPTORS)
         return;
     roles[fd] = as;
@@ -104,6 +122,7 @@ static void made(int fd, enum role as)
 
 static void unmade(int fd)
 {
+    LOCKED;
     if (!on || role(fd) == NOBODY)
         return;
     roles[fd] = NOBODY;
@@ -123,6 +142,7 @@ void inject_begin(int source, int sink)
     struct stat status;
     int type = 0;
     socklen_t length = sizeof type;
+    LOCKED;
 
     memset(&seen, 0, sizeof seen);
     memset(roles, 0, sizeof roles);
@@ -141,12 +161,20 @@ void inject_begin(int source, int sink)
 
 void inject_end(void)
 {
+    LOCKED;
     on = false;
 }
 
 void inject_pause(bool pause)
 {
+    LOCKED;
     paused = pause;
+}
+
+unsigned inject_descriptors(void)
+{
+    LOCKED;
+    return seen.descriptors;
 }
 
 static uint64_t own_time; /* 0: the real one */
@@ -235,6 +263,7 @@ static bool struck_by_chance(enum point point, size_t *length, int64_t *value)
 /* Returns true if the call is not made and returns *value; may shorten it. */
 static bool struck(enum point point, size_t *length, int64_t *value)
 {
+    LOCKED;
     if (!on)
         return false;
     count_call(point);
@@ -261,9 +290,16 @@ static bool struck(enum point point, size_t *length, int64_t *value)
     return struck_by_chance(point, length, value);
 }
 
+static void count_low(bool low)
+{
+    LOCKED;
+    seen.low += low;
+}
+
 /* Accounts for what a call did. */
 static ssize_t done(enum point point, int64_t value)
 {
+    LOCKED;
     if (!on)
         return (ssize_t)value;
     if (value > 0 && ((TO_SINK | FROM_SOURCE_TO_SINK) >> point & 1))
@@ -370,7 +406,7 @@ ssize_t __wrap_sys_splice(int in, int64_t *in_offset, int out, int64_t *out_offs
                              : role(in) == PRIVATE_PIPE ? POINT_SPLICE_OUT
                                                         : POINT_SPLICE;
     int64_t value;
-    seen.low += (role(in) == PRIVATE_PIPE && in <= 2) || (role(out) == PRIVATE_PIPE && out <= 2);
+    count_low((role(in) == PRIVATE_PIPE && in <= 2) || (role(out) == PRIVATE_PIPE && out <= 2));
     if (!struck(point, &length, &value))
         value = stand_in.splice ? stand_in.splice(in, in_offset, out, out_offset, length, flags)
                 : emulated      ? splice_by_copying(in, out, length)

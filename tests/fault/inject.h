@@ -166,4 +166,7 @@ struct seen {
 
 extern struct seen seen;
 
+/* seen.descriptors, while threads of the library may still be closing some. */
+unsigned inject_descriptors(void);
+
 #endif

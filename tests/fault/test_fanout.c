@@ -26,15 +26,18 @@
 
 enum {
     LENGTH = 400000,
-    SINKS = 4,
+    SINKS = 5,
     PIPE = 0,
     FILE_ = 1,
     SOCKET = 2,
-    FUNCTION = 3,
+    SPILLED = 3,
+    FUNCTION = 4,
+    LAG = 131072, /* of less the rounds are small ones */
     MOST_TURNS = 20000
 };
 
 static char reference[LENGTH];
+static uint64_t spilled; /* in the last run */
 
 struct end {
     int fd, peer;
@@ -48,7 +51,8 @@ struct rig {
     sluice_context *context;
     sluice_endpoint *source;
     sluice_fanout *fanout;
-    int source_fd, producer;
+    int source_fd, producer, spill_fd;
+    sluice_endpoint *spill;
     size_t sent;
     struct end end[SINKS];
     int result;
@@ -111,6 +115,9 @@ static void open_ends(struct rig *rig)
     rig->end[FILE_] = (struct end){.fd = memfd_create("sink", MFD_CLOEXEC), .peer = -1};
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
     rig->end[SOCKET] = (struct end){.fd = fds[0], .peer = fds[1]};
+    assert_int_equal(pipe2(fds, O_CLOEXEC | O_NONBLOCK), 0);
+    rig->end[SPILLED] = (struct end){.fd = fds[1], .peer = fds[0]};
+    rig->spill_fd = memfd_create("spill", MFD_CLOEXEC);
     rig->end[FUNCTION] = (struct end){.fd = -1, .peer = -1};
 }
 
@@ -119,6 +126,7 @@ static int make(struct rig *rig)
 {
     const struct sluice_context_options options = {.size = sizeof options, .max_pipes = 30};
     struct sluice_fanout_options how = SLUICE_FANOUT_OPTIONS_INIT;
+    struct sluice_sink_options spills = SLUICE_SINK_OPTIONS_INIT;
     int error = 0;
 
     how.flags = SLUICE_NO_SIGPIPE;
@@ -126,12 +134,17 @@ static int make(struct rig *rig)
     error = sluice_endpoint_from_fd(rig->context, rig->source_fd, SLUICE_BORROW, &rig->source);
     if (error >= 0)
         error = sluice_fanout_new(rig->context, rig->source, &how, &rig->fanout, NULL);
+    if (error >= 0)
+        error = sluice_endpoint_from_fd(rig->context, rig->spill_fd, SLUICE_BORROW, &rig->spill);
+    spills.slow = SLUICE_SLOW_SPILL;
+    spills.lag = LAG;
+    spills.spill = rig->spill;
     for (int i = 0; i < FUNCTION && error >= 0; i++) {
         error = sluice_endpoint_from_fd(rig->context, rig->end[i].fd, SLUICE_BORROW,
                                         &rig->end[i].endpoint);
         if (error >= 0)
-            error =
-                sluice_fanout_add(rig->fanout, rig->end[i].endpoint, NULL, &rig->end[i].id, NULL);
+            error = sluice_fanout_add(rig->fanout, rig->end[i].endpoint,
+                                      i == SPILLED ? &spills : NULL, &rig->end[i].id, NULL);
     }
     if (error >= 0)
         error = sluice_fanout_add_function(rig->fanout, take, &rig->end[FUNCTION], NULL,
@@ -139,15 +152,21 @@ static int make(struct rig *rig)
     return error;
 }
 
+/* One of the sinks is seldom read, until the source has ended. */
 static void turn(struct rig *rig)
 {
+    enum { SELDOM = 16, QUICK = 100 };
     int turns = 0;
 
     for (;;) {
         produce(rig);
         rig->result = sluice_fanout_step(rig->fanout, 0, NULL);
         for (int i = 0; i < FUNCTION; i++)
-            receive(&rig->end[i]);
+            if (i != SPILLED || rig->producer < 0 || turns % SELDOM == 0 ||
+                rig->result <= SLUICE_DONE)
+                receive(&rig->end[i]);
+        if (turns > QUICK)
+            usleep(100); /* a thread is waited for */
         if (rig->result <= SLUICE_DONE)
             return;
         if (++turns == MOST_TURNS)
@@ -173,6 +192,8 @@ static void check_end(struct rig *rig, struct end *end, const char *what)
 
     sluice_fanout_ledger(rig->fanout, &ledger);
     assert_int_equal(sluice_fanout_sink(rig->fanout, end->id, &info), 0);
+    if (end == &rig->end[SPILLED])
+        spilled = info.spilled;
     if (end->wrong)
         fail_msg("%s: wrong bytes", what);
     if (info.delivered != end->got)
@@ -198,6 +219,7 @@ static void let_go(struct rig *rig)
     sluice_fanout_free(rig->fanout);
     for (int i = 0; i < SINKS; i++)
         sluice_endpoint_free(rig->end[i].endpoint);
+    sluice_endpoint_free(rig->spill);
     sluice_endpoint_free(rig->source);
     sluice_context_free(rig->context);
 }
@@ -211,6 +233,7 @@ static void close_ends(struct rig *rig)
             close(rig->end[i].peer);
     }
     close(rig->source_fd);
+    close(rig->spill_fd);
     if (rig->producer >= 0)
         close(rig->producer);
 }
@@ -241,10 +264,10 @@ static void one(const char *what, bool shared)
     }
     let_go(&rig);
     inject_pause(false);
-    for (int i = 0; i < 1000 && seen.descriptors != 2; i++)
+    for (int i = 0; i < 1000 && inject_descriptors() != 2; i++)
         usleep(1000); /* a thread lets go of its own by itself */
-    if (seen.descriptors != 2)
-        fail_msg("%s: %u descriptors are left", what, seen.descriptors - 2);
+    if (inject_descriptors() != 2)
+        fail_msg("%s: %u descriptors are left", what, inject_descriptors() - 2);
     inject_end();
     close_ends(&rig);
 }
@@ -266,6 +289,7 @@ static void every_errno_at_every_call(void **unused)
     inject_none();
     one("without a fault", false);
     memcpy(calls, seen.calls, sizeof calls);
+    assert_true(spilled > 0);
     assert_true(calls[POINT_TEE] > 0 && calls[POINT_SPLICE_IN] > 0 && calls[POINT_SPLICE_OUT] > 0 &&
                 calls[POINT_SEND] > 0 && calls[POINT_READ] > 0 && calls[POINT_READ_BACK] > 0);
     for (int point = 0; point < POINT_COUNT; point++)
