@@ -154,17 +154,25 @@ static void report(const struct tee *tee)
 }
 
 /* The close of a file has the last word on whether its bytes were taken. */
+static void close_sink(struct tee *tee, struct tee_sink *sink)
+{
+    if (sink->added)
+        sluice_fanout_remove(tee->fanout, sink->id);
+    const int error = sink->endpoint ? sluice_endpoint_free(sink->endpoint) : 0;
+    if (error < 0 && !sink->told)
+        tee_sink_trouble(tee, sink, "close", error);
+    sluice_endpoint_free(sink->spill);
+}
+
+/* Sinks that spill come last: the thread of a file that hangs is waited for. */
 static void let_go(struct tee *tee)
 {
     signals_set_cancel(NULL);
+    for (int spills = 0; spills < 2; spills++)
+        for (unsigned i = 0; i < tee->options.sinks; i++)
+            if ((tee->options.sink[i].spill != NULL) == spills)
+                close_sink(tee, &tee->options.sink[i]);
     sluice_fanout_free(tee->fanout);
-    for (unsigned i = 0; i < tee->options.sinks; i++) {
-        struct tee_sink *sink = &tee->options.sink[i];
-        const int error = sink->endpoint ? sluice_endpoint_free(sink->endpoint) : 0;
-        if (error < 0 && !sink->told)
-            tee_sink_trouble(tee, sink, "close", error);
-        sluice_endpoint_free(sink->spill);
-    }
     sluice_endpoint_free(tee->source);
     sluice_cancel_free(tee->cancel);
     sluice_context_free(tee->context);

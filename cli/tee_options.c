@@ -230,7 +230,8 @@ static void print_help(const struct tee *tee, const struct option_table *table)
         return;
     printf("\nSINK  PATH  file:NAME  fd:N  null:  tcp:HOST:PORT  tcp-listen:[HOST:]PORT\n"
            "      unix:PATH  unix-listen:PATH\n"
-           "      each with ,slow=POLICY  ,lag=SIZE  ,lag-pipes=N  ,rate=RATE\n"
+           "      each with ,slow=POLICY  ,lag=SIZE  ,lag-pipes=N  ,rate=RATE  ,spill-slow=POLICY\n"
+           "      ,spill-most=SIZE\n"
            "\nSizes: 4096, 64K (powers of 1024), 10MB (of 1000). See sluice-tee(1).\n");
 }
 

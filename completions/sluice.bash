@@ -16,7 +16,7 @@ _sluice_bench_paths="file-tcp file-pipe file-file tcp-file tcp-tcp pipe-file mem
 _sluice_bench_methods="read-write write mmap-write sendfile splice copy-range reflink vmsplice msg-zerocopy send-zc direct
     read mmap vmsplice-in zerocopy-receive aio io_uring"
 _sluice_probe_options="--explain= --json --diff --through= --scratch-device= --cached --no-cache --quiet --help -q -h"
-_sluice_tee_options="--append --ignore-interrupts --output-error --from= --slow= --lag= --lag-pipes= --rate= --pipe-size=
+_sluice_tee_options="--append --ignore-interrupts --output-error --from= --slow= --lag= --lag-pipes= --spill-slow= --spill-most= --rate= --pipe-size=
     --linger= --require= --checksum= --progress --quiet --stats --json --help -a -i -L -q -h"
 _sluice_relay_options="--threads= --balance= --targets= --rate= --rate-all= --connect-timeout= --idle-timeout=
     --drain-timeout= --drain-delay= --max-connections= --backlog= --tap= --allow= --deny= --access= --accept-proxy --trust= --send-proxy=
@@ -49,7 +49,8 @@ _sluice_argument() {
     --resume) echo "continue" ;;
     --output-error) echo "warn warn-nopipe exit exit-nopipe" ;;
     --slow) echo "wait drop detach spill=" ;;
-    --lag | --lag-pipes) echo ;;
+    --spill-slow) echo "wait drop detach" ;;
+    --lag | --lag-pipes | --spill-most) echo ;;
     --from) echo "FILE" ;;
     --offset) echo "source= sink=" ;;
     --salvage) echo "FILE" ;;
