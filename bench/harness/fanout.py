@@ -151,6 +151,65 @@ def run_once(options, mix, how, size, more=()):
     return Run(size, wall, usage.ru_utime + usage.ru_stime)
 
 
+# What a further sink costs, held against one copy: half of what a read and a write of the same bytes cost
+# between two such pipes, in the same round. GNU tee copies once for each sink, with as many readers about.
+COPY = "one copy"
+SEVERAL = (2, 3, 8)
+FURTHER = Target(0.05, at_least=False)
+
+
+def measure_further(options, say):
+    chance = random.Random(options.seed)
+    known = commands(options)
+    size = options.size or 4 * GIB
+    movers = [SLUICE, CEILINGS[0], *((GNU,) if GNU in known else ())]
+    two_copies = ((os.path.join(options.build, "bench", "read-write"), str(128 * KIB)), None)
+    alone = Mix("further", "vmsplice:1048576", "drop", MIB, 1)
+    rounds = []
+    for number in range(options.pairs):
+        say(f"further sinks: round {number + 1} of {options.pairs}")
+        order = [COPY, *((name, sinks) for name in movers for sinks in SEVERAL)]
+        chance.shuffle(order)
+        done = {}
+        for one in order:
+            if one == COPY:
+                done[COPY] = run_once(options, alone, two_copies, size // 4).cpu / 2
+            else:
+                name, sinks = one
+                mix = Mix("further", alone.feed, alone.drain, MIB, sinks)
+                less = SLOWER if name == GNU else 1
+                done[f"{name} {sinks}"] = run_once(options, mix, known[name], size // sinks // less).cpu
+        rounds.append(done)
+
+    def further(name, one):
+        return (one[f"{name} {SEVERAL[-1]}"] - one[f"{name} {SEVERAL[0]}"]) / (SEVERAL[-1] - SEVERAL[0])
+
+    found = {"mix": "further", "rounds": rounds,
+             "medians": {name: round(median(one[name] for one in rounds), 5) for name in rounds[0]}}
+    for name in movers:
+        ratio = interval([further(name, one) / one[COPY] for one in rounds])
+        found[name] = {"further": round(median(further(name, one) for one in rounds), 5), "to_copy": ratio.as_json(),
+                       "verdict": MET if FURTHER.reached_by(ratio) else NOT_MET}
+    if GNU in movers:
+        found["to_gnu"] = interval([further(SLUICE, one) / further(GNU, one) for one in rounds]).as_json()
+    return found
+
+
+def further_table(found):
+    lines = [f"one copy of a GiB: {found['medians'][COPY]:.3f} CPU s",
+             "| by | " + " | ".join(f"{sinks} sinks, CPU s/GiB" for sinks in SEVERAL)
+             + " | each further one | to one copy | |", "| --- " * (len(SEVERAL) + 4) + "|"]
+    for name in (name for name in (SLUICE, CEILINGS[0], GNU) if name in found):
+        ratio = found[name]["to_copy"]
+        lines.append(f"| {name} | " + " | ".join(f"{found['medians'][f'{name} {sinks}']:.3f}" for sinks in SEVERAL)
+                     + f" | {found[name]['further']:.4f} | {ratio['median']:.3f} [{ratio['low']:.3f} "
+                     f"{ratio['high']:.3f}] | {found[name]['verdict']} |")
+    if "to_gnu" in found:
+        ratio = found["to_gnu"]
+        lines.append(f"\na further sink, {SLUICE} : GNU tee {ratio['median']:.3f} [{ratio['low']:.3f} {ratio['high']:.3f}]")
+    return "\n".join(lines)
+
+
 # A sink that nobody reads, and two that are drained: what its policy costs the others.
 STALLED = Mix("stalled", "vmsplice:1048576", "drop", MIB, 2, size=4 * GIB)
 WITHOUT, AGAIN = "without it", "again without it"
