@@ -216,7 +216,10 @@ WITHOUT, AGAIN = "without it", "again without it"
 # A file takes no more than can be copied into it: so also at rates that it can follow, and at its own pace.
 RATES = {" at 400 MiB/s": ("400M", 200 * MIB), " at 1 GiB/s": ("1G", 512 * MIB)}
 FILE = "the file of the spill alone"
-POLICIES = (WITHOUT, AGAIN, "drop", "detach", "spill", FILE,
+WORDS = {"drop": "slow=drop", "detach": "slow=detach", "spill": "slow=spill={file}",
+         "spill, then drop": "slow=spill={file},spill-slow=drop",
+         "spill, then detach": "slow=spill={file},spill-slow=detach"}
+POLICIES = (WITHOUT, AGAIN, *WORDS, FILE,
             *(policy + rate for rate in RATES for policy in (WITHOUT, AGAIN, "spill")))
 
 
@@ -259,7 +262,7 @@ def run_stalled(options, policy):
         _, sink = fds.pipe(MIB)
         spill = _spill_path(options)
         stack.callback(lambda: os.path.exists(spill) and os.unlink(spill))
-        word = f"fd:{sink},lag=4M,slow={policy}{'=' + spill if policy == 'spill' else ''}"
+        word = f"fd:{sink},lag=4M,{WORDS[policy].format(file=spill)}"
         return run_once(options, STALLED, ((*words, word), lambda fd: (f"fd:{fd}",)), size,
                         (sink,))
 
