@@ -50,6 +50,7 @@ struct side {
     bool ended;   /* it has told its end */
     bool answers; /* ... but not before it was told the other's */
     bool resets;
+    bool refused; /* a send has been told of a reset, and no recv will be */
     enum told told;
     const char *wrong;
 };
@@ -81,10 +82,9 @@ static void hear(struct side *side)
         if (value < 0 && errno == EAGAIN)
             return;
         if (value <= 0) {
-            if (value < 0)
+            side->told = TOLD_END;
+            if (value < 0 || side->refused)
                 close_side(side, TOLD_RESET);
-            else
-                side->told = TOLD_END;
             return;
         }
         if ((size_t)value > side->hears_length - side->got ||
@@ -116,7 +116,7 @@ static void say(struct side *side)
             break;
         if (value < 0) { /* what is to be read may still be there */
             side->sent = side->says_length;
-            side->ended = true;
+            side->ended = side->refused = true;
             return;
         }
         side->sent += (size_t)value;
