@@ -19,12 +19,14 @@ enum { PIPE_SIZE = 1 << 20, PIPE_LEAST = 1 << 16 };
 
 /* SPLICE_F_NONBLOCK speaks of the pipes of a call only. The private pipe never makes us wait: it is
  * filled only if it has room, and drained only of what it holds. A user's pipe may make us wait where
- * the other end is a file; where both ends are fed and drained by others, they are given the CPU for a
- * moment before anybody sleeps (run.c), which was measured to be faster. */
+ * it brings what goes into a file. Where others drain what we bring, they are given the CPU for a moment
+ * before anybody sleeps (run.c), which was measured to be faster. */
 static unsigned flags_for(const struct sluice_transfer *transfer)
 {
-    const int media = (int)transfer->in.endpoint->medium | (int)transfer->out.endpoint->medium;
-    return transfer->may_wait && (media & MEDIA_SEEKABLE) ? 0 : SPLICE_F_NONBLOCK;
+    const struct sluice_endpoint *in = transfer->in.endpoint, *out = transfer->out.endpoint;
+    const bool by_a_file = (in->medium | out->medium) & MEDIA_SEEKABLE;
+
+    return transfer->may_wait && by_a_file && out->medium != MEDIUM_PIPE ? 0 : SPLICE_F_NONBLOCK;
 }
 
 static int borrow_pipe(struct sluice_transfer *transfer)
