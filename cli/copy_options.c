@@ -154,13 +154,19 @@ static const char *on_snapshot(void *into, const char *argument)
 
 static const char *on_readahead(void *into, const char *argument)
 {
+    static const struct {
+        const char *name;
+        unsigned flag;
+    } times[] = {{"auto", 0}, {"always", SLUICE_READAHEAD}, {"never", SLUICE_NO_READAHEAD}};
     struct copy_options *options = into;
-    const bool never = strcmp(argument, "never") == 0;
-    if (never)
-        options->library.flags |= SLUICE_NO_READAHEAD;
-    else
-        options->library.flags &= ~(unsigned)SLUICE_NO_READAHEAD;
-    return never || strcmp(argument, "auto") == 0 ? NULL : "auto or never is wanted";
+
+    for (size_t i = 0; i < sizeof times / sizeof *times; i++)
+        if (strcmp(argument, times[i].name) == 0) {
+            options->library.flags &= ~(unsigned)(SLUICE_READAHEAD | SLUICE_NO_READAHEAD);
+            options->library.flags |= times[i].flag;
+            return NULL;
+        }
+    return "auto, always or never is wanted";
 }
 
 static const char *on_chunk(void *into, const char *argument)
@@ -310,7 +316,7 @@ static const struct option_row rows[] = {
     {"cache", 0, BOTH, required_argument, "POLICY", on_cache,
      "the page cache: keep, drop what came into it, bypass it"},
     {"readahead", 0, COPY, required_argument, "WHEN", on_readahead,
-     "ask for a cold source ahead of the cursor: auto, never"},
+     "ask for a cold source ahead of the cursor: auto, always, never"},
     {"snapshot", 0, BOTH, no_argument, NULL, on_snapshot,
      "bytes do not change once they are taken"},
     {"chunk", 0, BOTH, required_argument, "SIZE", on_chunk, "most bytes a call is asked to move"},

@@ -41,7 +41,7 @@ _sluice_argument() {
     --method) echo "auto reflink copy-range sendfile splice mmap-write read-write direct" ;;
     --require) echo "any no-user-copy zero-copy" ;;
     --cache) echo "keep drop bypass" ;;
-    --readahead) echo "auto never" ;;
+    --readahead) echo "auto always never" ;;
     --reflink | --sparse) echo "auto always never" ;;
     --checksum) echo "xxh3 sha256" ;;
     --atomic) echo "yes no" ;;

@@ -58,7 +58,7 @@ complete $copy -l linger -x -d 'Wait so long for the peer of a socket sink to en
 complete $copy -l atomic -d 'The sink appears whole or not at all'
 complete $copy -l atomic=no -d 'Write an absent sink in place'
 complete $copy -l salvage -r -F -d 'Keep bytes that were taken and not delivered'
-complete $copy -l readahead -x -a 'auto never' -d 'Ask for a cold source ahead of the cursor'
+complete $copy -l readahead -x -a 'auto always never' -d 'Ask for a cold source ahead of the cursor'
 complete $copy -l resume -d 'Keep what a failure leaves, and go on from there'
 complete $copy -l resume=continue -d 'The source stands at the next unread byte'
 complete $copy -l sync -d 'End only when the sink is on its device'

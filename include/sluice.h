@@ -302,6 +302,7 @@ enum sluice_option_flags {
                                      source then: no reference to its pages is handed on */
     SLUICE_NO_READAHEAD = 1 << 8, /* a cold source file is not asked for ahead of the cursor: what
                                       the kernel reads ahead by itself is all */
+    SLUICE_READAHEAD = 1 << 9,    /* it is, also where the kernel itself reads far ahead of it */
 };
 
 struct sluice_options {

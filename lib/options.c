@@ -18,7 +18,8 @@ int options_read(struct sluice_options *own, const struct sluice_options *given)
         return error;
     const uint32_t known = SLUICE_LENGTH | SLUICE_SOURCE_OFFSET | SLUICE_SINK_OFFSET |
                            SLUICE_EXACT | SLUICE_TIME_CALLS | SLUICE_NO_SIGPIPE | SLUICE_WITNESS |
-                           SLUICE_SNAPSHOT | SLUICE_NO_READAHEAD | SLUICE_EDGE_TRIGGERED;
+                           SLUICE_SNAPSHOT | SLUICE_NO_READAHEAD | SLUICE_READAHEAD |
+                           SLUICE_EDGE_TRIGGERED;
     if ((own->flags & ~known) || (unsigned)own->method >= SLUICE_METHOD_COUNT ||
         (unsigned)own->require > SLUICE_REQUIRE_ZERO_COPY ||
         (unsigned)own->reflink > SLUICE_NEVER || (unsigned)own->sparse > SLUICE_NEVER ||

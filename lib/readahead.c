@@ -13,6 +13,7 @@ enum {
     AHEAD = 8 << 20, /* and what is there already is looked at by as much at a time */
     STEP = 2 << 20,  /* asked for at a time */
     LEAST = 128 << 10,
+    ENOUGH = 512 << 10, /* the kernel reads so far ahead by itself: it is left alone */
 };
 
 /* Whether the page at this offset is there: the last of a step stands for all of it. */
@@ -90,9 +91,23 @@ static void ask_for(struct readahead *readahead, int fd, uint64_t begin, uint64_
     }
 }
 
-/* Looks at, or asks for, what comes next. */
-static void go_on(struct readahead *readahead, int fd, uint64_t end)
+/* What the kernel reads ahead by itself it reads into large pages, and what it is asked for into small
+ * ones, which cost as much CPU again where bytes go by reference. So it is asked only where it reads
+ * little by itself. Of a mapping it reads small ones in any case. */
+static bool kernel_does_it(const struct sluice_transfer *transfer)
 {
+    uint64_t bytes;
+
+    return !(transfer->options.flags & SLUICE_READAHEAD) &&
+           transfer->plan.candidate[transfer->current].method != SLUICE_METHOD_MMAP_WRITE &&
+           sys_device_readahead(transfer->in.fd, &bytes) >= 0 && bytes >= ENOUGH;
+}
+
+/* Looks at, or asks for, what comes next. */
+static void go_on(struct sluice_transfer *transfer, uint64_t end)
+{
+    struct readahead *readahead = &transfer->readahead;
+    const int fd = transfer->in.fd;
     const uint64_t begin = readahead->asked, left = end - begin;
     const uint64_t look = begin + (left < AHEAD ? left : AHEAD);
     const uint64_t step = begin + (left < STEP ? left : STEP);
@@ -105,6 +120,10 @@ static void go_on(struct readahead *readahead, int fd, uint64_t end)
     readahead->cold = !is_there(readahead, fd, step - 1);
     if (!readahead->cold)
         return;
+    if (readahead->bytes == 0 && kernel_does_it(transfer)) {
+        readahead->on = false;
+        return;
+    }
     ask_for(readahead, fd, begin, step);
     readahead->bytes += step - begin;
 }
@@ -123,8 +142,8 @@ void readahead_follow(struct sluice_transfer *transfer)
         end = position + holes_data(transfer);
     if (readahead->asked < position)
         readahead->asked = position;
-    while (readahead->asked < end && readahead->asked < position + AHEAD)
-        go_on(readahead, transfer->in.fd, end);
+    while (readahead->on && readahead->asked < end && readahead->asked < position + AHEAD)
+        go_on(transfer, end);
 }
 
 uint64_t readahead_bound(const struct readahead *readahead)

@@ -2,7 +2,7 @@
 /*
  * Readahead: a cold source file is asked for ahead of the cursor, so that its disk and the sink work
  * at once. The kernel reads ahead by itself, but no further than the device says (128 KiB is usual),
- * and not while a call waits on the sink.
+ * and not while a call waits on the sink. Where it says much more, the kernel is left alone.
  *
  * Only what is not in the page cache is asked for, never beyond the transfer's end or into a hole, and
  * never by a call that waits for the disk. What is asked for counts as brought in by the transfer

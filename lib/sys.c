@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/btrfs.h>
 #include <linux/fs.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -10,6 +11,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
@@ -296,15 +298,24 @@ static long number_in(const char *path)
     return length > 0 ? strtol(text, NULL, 10) : -1;
 }
 
+/* The device that a block device is, or a file lies on. 0, or a negative errno. */
+static int device_under(int fd, dev_t *ret)
+{
+    struct stat status;
+    const int error = VALUE(fstat(fd, &status));
+    if (error >= 0)
+        *ret = S_ISBLK(status.st_mode) ? status.st_rdev : status.st_dev;
+    return error;
+}
+
 /* A partition's queue is its disk's. A file system with no device of its own (btrfs) has none. */
 int sys_device_pieces(int fd, unsigned *ret)
 {
     static const char *const places[] = {"", "../"};
     const int saved = errno;
-    struct stat status = {0};
     char path[96];
-    long number = fstat(fd, &status) < 0 ? 0 : -1;
-    const dev_t device = S_ISBLK(status.st_mode) ? status.st_rdev : status.st_dev;
+    dev_t device = 0;
+    long number = device_under(fd, &device) < 0 ? 0 : -1;
 
     for (size_t i = 0; i < sizeof places / sizeof *places && number < 0; i++) {
         snprintf(path, sizeof path, "/sys/dev/block/%u:%u/%squeue/max_segments", major(device),
@@ -315,6 +326,47 @@ int sys_device_pieces(int fd, unsigned *ret)
     if (number <= 0)
         return -ENOENT;
     *ret = (unsigned)number;
+    return 0;
+}
+
+/* btrfs, whose files lie on no device by their number, has it under its own name. */
+static long readahead_of_btrfs(int fd)
+{
+    struct btrfs_ioctl_fs_info_args info = {0};
+    char path[96] = "/sys/fs/btrfs/";
+    size_t at = strlen(path);
+
+    if (ioctl(fd, BTRFS_IOC_FS_INFO, &info) < 0)
+        return -1;
+    for (size_t i = 0; i < sizeof info.fsid; i++)
+        at += (size_t)snprintf(path + at, sizeof path - at, "%s%02x",
+                               i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", info.fsid[i]);
+    snprintf(path + at, sizeof path - at, "/bdi/read_ahead_kb");
+    return number_in(path);
+}
+
+int sys_device_readahead(int fd, uint64_t *ret)
+{
+    static const struct {
+        const char *before, *after;
+    } places[] = {{"class/bdi/", ""}, {"dev/block/", "/../queue"}}; /* the latter of a partition */
+    const int saved = errno;
+    char path[96];
+    dev_t device = 0;
+    const int error = device_under(fd, &device);
+    long number = -1;
+
+    for (size_t i = 0; i < sizeof places / sizeof *places && error >= 0 && number < 0; i++) {
+        snprintf(path, sizeof path, "/sys/%s%u:%u%s/read_ahead_kb", places[i].before, major(device),
+                 minor(device), places[i].after);
+        number = number_in(path);
+    }
+    if (number < 0 && error >= 0)
+        number = readahead_of_btrfs(fd);
+    errno = saved;
+    if (number < 0)
+        return error < 0 ? error : -ENOENT;
+    *ret = (uint64_t)number << 10;
     return 0;
 }
 

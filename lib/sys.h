@@ -81,6 +81,8 @@ int sys_fstatfs_magic(int fd, uint64_t *ret);
 /* What O_DIRECT wants of this file (statx, Linux 6.1): the alignment of memory and of offsets, 0 where
  * it has no O_DIRECT. -EOPNOTSUPP if the kernel or the file system does not say. */
 int sys_direct_alignment(int fd, uint32_t *ret_memory, uint32_t *ret_offset);
+/* Bytes that the kernel reads ahead of this file by itself, at most: 0 or a negative errno. */
+int sys_device_readahead(int fd, uint64_t *ret);
 /* Pieces of memory that the device under this file takes in one request: 0 or a negative errno. */
 int sys_device_pieces(int fd, unsigned *ret);
 int sys_getsockopt(int fd, int level, int name, int *ret);

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # A cold source file is asked for ahead of the cursor, by every method that reads it: not beyond what
-# is copied, not into a hole, not what is in the page cache already, and not if that is not wanted.
+# is copied, not into a hole, not what is in the page cache already, and not if that is not wanted, or
+# if the kernel reads far ahead by itself.
 # serial: the page cache is everybody's, and the kernel takes from it when it likes
 # timeout: 120
 . "${SOURCE_ROOT:?}/tests/helpers/scenario.sh"
@@ -66,7 +67,7 @@ for name, directory in file_systems().items():
     file_with(data, source)
     for method in ("auto", "splice", "sendfile", "copy-range", "mmap-write", "read-write"):
         what = f"{name}: {method}"
-        words = ("--reflink=never", f"--method={method}", source, sink)
+        words = ("--readahead=always", "--reflink=never", f"--method={method}", source, sink)
         if name in ("xfs", "btrfs") and method == "copy-range":
             continue  # shares extents: reads nothing
         if name == "fuse-direct" and method == "mmap-write":
@@ -88,7 +89,7 @@ for name, directory in file_systems().items():
         continue
     if not TRACED:
         continue
-    words = ("--reflink=never", source, sink)
+    words = ("--readahead=always", "--reflink=never", source, sink)
     # A part of it: no byte beyond.
     cool(source)
     ranges, _ = run(source, "--offset=1000", f"--length={5 * MIB}", *words)
@@ -99,7 +100,7 @@ for name, directory in file_systems().items():
     ranges, ledger = run(source, *words)
     equal((ranges, "read_ahead" in ledger), ([], False), f"{name}: hot")
     cool(source)
-    equal(run(source, "--readahead=never", *words)[0], [], f"{name}: never")
+    equal(run(source, *words, "--readahead=never")[0], [], f"{name}: never")
     os.unlink(sink)
     cool(source)
     equal(run(source, "--method=mmap-write", source, "null:")[0], [], f"{name}: into nothing")
@@ -115,7 +116,8 @@ for name, directory in file_systems().items():
         file.truncate(64 * MIB)
         os.fsync(file.fileno())
     cool(f"{directory}/holes")
-    ranges, _ = run(f"{directory}/holes", "--reflink=never", f"{directory}/holes", sink)
+    ranges, _ = run(f"{directory}/holes", "--readahead=always", "--reflink=never",
+                    f"{directory}/holes", sink)
     check(ranges and all(end % (16 * MIB) <= 4 * MIB and begin % (16 * MIB) < 4 * MIB
                          for begin, end in ranges), f"{name}: holes: {ranges}")
     os.unlink(sink)
@@ -128,8 +130,8 @@ for name in ("ext4", "xfs", "btrfs"):
     for length, wanted in ((SIZE, AHEAD // 2), (3 * MIB, 2 * MIB)):
         cool(source)
         read_end, write_end = os.pipe()
-        running = start("copy", f"--length={length}", "--method=splice", source, "-",
-                        stdout=write_end)
+        running = start("copy", "--readahead=always", f"--length={length}", "--method=splice",
+                        source, "-", stdout=write_end)
         os.close(write_end)
         wait_for(lambda: sum(resident(source)) * PAGE >= wanted,
                  f"{name}: {length}: only {sum(resident(source)) * PAGE} bytes came")
@@ -137,7 +139,41 @@ for name in ("ext4", "xfs", "btrfs"):
         running.finish()
         os.close(read_end)
 
-copy("--readahead=always", "null:", "null:").expect(2)
+copy("--readahead=sometimes", "null:", "null:").expect(2)
+
+
+# By itself the kernel reads as far ahead as the device says. Far enough, and it is left alone; what it
+# reads of a mapping is not worth as much.
+def settings(path):
+    """The file of sysfs that says so, for the file system of this path."""
+    device = os.stat(path).st_dev
+    place = f"/sys/class/bdi/{os.major(device)}:{os.minor(device)}/read_ahead_kb"
+    if not os.path.exists(place):  # a file system that has it under its own name
+        of = subprocess.run(["findmnt", "-n", "-o", "UUID", "-T", path], capture_output=True,
+                            text=True, check=True).stdout.strip()
+        place = f"/sys/fs/btrfs/{of}/bdi/read_ahead_kb"
+    return place
+
+
+for name in ("ext4", "xfs", "btrfs"):
+    if name not in file_systems() or not ROOT:
+        continue
+    directory = on(name)
+    source, sink = file_with(data, f"{directory}/source"), f"{directory}/sink"
+    with open(settings(source), "r+", encoding="ascii") as setting:
+        before = setting.read()
+        for kib, method, expected in ((508, "splice", True), (512, "splice", False),
+                                      (512, "mmap-write", True), (4096, "read-write", False)):
+            setting.seek(0)
+            setting.write(str(kib))
+            setting.flush()
+            cool(source)
+            ledger = copy("--json", "--reflink=never", f"--method={method}", source,
+                          sink).expect(0).ledger()
+            equal(ledger.get("read_ahead", 0) > SIZE // 2, expected, f"{name}: {kib} KiB: {method}")
+            os.unlink(sink)
+        setting.seek(0)
+        setting.write(before)
 
 # Another user's file.
 if ROOT:
@@ -147,7 +183,7 @@ if ROOT:
     os.chmod(others, 0o644)
     cool(others)
     words = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", os.environ["SLUICE"],
-             "copy", "--json", others, f"{place}/copy"]
+             "copy", "--json", "--readahead=always", others, f"{place}/copy"]
     for hot in (False, True):
         done = subprocess.run(words, capture_output=True, text=True, timeout=60)
         equal(done.returncode, 0, done.stderr)

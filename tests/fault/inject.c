@@ -331,6 +331,7 @@ WRAP(flight_reap)
 WRAP(flight_close)
 WRAP(direct_alignment)
 WRAP(device_pieces)
+WRAP(device_readahead)
 WRAP(vmsplice)
 WRAP(copy_file_range)
 WRAP(clone_range)
@@ -502,6 +503,11 @@ int __wrap_sys_sync_file_range(int fd, int64_t offset, int64_t length, unsigned 
 int __wrap_sys_device_pieces(int fd, unsigned *ret)
 {
     return __real_sys_device_pieces(fd, ret); /* advice; nothing depends on it but speed */
+}
+
+int __wrap_sys_device_readahead(int fd, uint64_t *ret)
+{
+    return __real_sys_device_readahead(fd, ret); /* likewise */
 }
 
 ssize_t __wrap_sys_pread_nowait(int fd, int64_t offset)
