@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from .intervals import interval
 from .paths import GIB, MIB
 from .quiet import wait_until_quiet
+from .scratch import warm_free_memory
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -52,8 +53,10 @@ def make_file(path, size):
             file.write(block)
 
 
-def timed(size, start):
-    """Runs what start() starts, a list of processes of which the first is the mover."""
+def timed(size, start, memory=256 * MIB):
+    """Runs what start() starts, a list of processes of which the first is the mover. `memory`: what
+    it takes of free memory, whose first touch is not to be charged to it."""
+    warm_free_memory(memory)
     quiet = wait_until_quiet()
     before, began = machine_cpu(), time.monotonic()
     processes, helpers = start()
@@ -95,7 +98,16 @@ def pipe_to_file(tools, mover, sink, size):
         return [moving], [feed]
     if os.path.exists(sink):
         os.unlink(sink)
-    return timed(size, start)
+    return timed(size, start, size)
+
+
+def file_to_file(mover, source, sink, size):
+    """mover(source, sink): the words of a command."""
+    cool(source)
+    if os.path.exists(sink):
+        os.unlink(sink)
+    return timed(size, lambda: ([subprocess.Popen(mover(source, sink), stderr=subprocess.DEVNULL)], []),
+                 2 * size)
 
 
 def file_to_null(mover, source, size):
@@ -106,6 +118,7 @@ def file_to_null(mover, source, size):
 def fio(source, size, block, depth):
     """GiB/s, as it says itself."""
     cool(source)
+    warm_free_memory(256 * MIB)
     quiet = wait_until_quiet()
     found = subprocess.run(
         ["fio", "--name=read", f"--filename={source}", "--rw=read", f"--bs={block}",
@@ -115,13 +128,15 @@ def fio(source, size, block, depth):
     return Run(size, read["runtime"] / 1000, 0, 0, quiet)
 
 
-def interleave(contenders, rounds, seed, say):
+def interleave(contenders, rounds, seed, end, keep):
+    """In turns, in an order drawn for each round. After `end`, by the clock, no round is begun.
+    keep(runs) comes after each round: who is stopped loses one at most."""
     chance, runs = random.Random(seed), []
-    for number in range(rounds):
+    while len(runs) < rounds and (not runs or time.monotonic() < end):
         order = list(contenders)
         chance.shuffle(order)
-        say(f"round {number + 1} of {rounds}")
         runs.append({name: contenders[name]() for name in order})
+        keep(runs)
     return runs
 
 

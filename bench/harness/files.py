@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import tempfile
 import time
-from statistics import median
 
 from . import machine
 from .intervals import interval
@@ -36,11 +35,14 @@ def parse(description):
     add("--btrfs", metavar="DIR", help="for reflink: a directory on btrfs")
     add("--mib", type=int, metavar="N", help="MiB a run (cold 4096, copy 1024, reflink 10240)")
     add("--rounds", type=int, default=5)
+    add("--minutes", type=float, metavar="N", help="no run is begun after so many; a round that is"
+        " not whole counts for those who ran")
     add("--only", action="append", metavar="NAME", help="of those who run, by name; may be repeated")
     add("--json", default=os.path.join(build, "files.json"), metavar="FILE")
     add("--add", action="store_true", help="to the runs in that file")
     add("--seed", type=int, default=1)
     options = parser.parse_args()
+    options.end = time.monotonic() + 60 * options.minutes if options.minutes else float("inf")
     options.mib = options.mib or {"cold": 4096, "copy": 1024, "reflink": 10240}[options.part]
     return options
 
@@ -106,14 +108,15 @@ def cold_runners(options, source, size, sink):
         return lambda: run([options.sluice, "copy", "-q", *words, source, into], size)[0]
 
     found = {"fio": lambda: fio(source, size), "fio again": lambda: fio(source, size)}
-    for how, words in (("readahead", ()), ("no readahead", ("--readahead=never",))):
+    for how, words in (("readahead auto", ()), ("always", ("--readahead=always",)),
+                       ("never", ("--readahead=never",))):
         found[f"read-write to null, {how}"] = ours("--method=read-write", *words, into="null:")
         found[f"splice to null, {how}"] = ours("--method=splice", *words, into="null:")
         found[f"to tmpfs, {how}"] = ours(*words, into=sink)
     return found
 
 
-def measure_cold(options, rounds):
+def measure_cold(options, rounds, keep):
     size = options.mib * MIB
     with tempfile.TemporaryDirectory(prefix="sluice-bench-", dir=options.dir) as directory:
         source, sink = os.path.join(directory, "source"), f"/dev/shm/sluice-bench-{os.getpid()}"
@@ -125,10 +128,10 @@ def measure_cold(options, rounds):
         def before():
             remove(sink)
             forget()
-            warm_free_memory(size)
+            warm_free_memory(size)  # twice that: the page cache's part and the sink's
 
         try:
-            go_round(options, rounds, cold_runners(options, source, size, sink), before)
+            go_round(options, rounds, cold_runners(options, source, size, sink), before, keep)
         finally:
             remove(sink)
 
@@ -144,8 +147,8 @@ def copy_runners(options, source, sink, size):
         return lambda: run([*words], size)[0]
 
     found = {
-        "sluice": ours(), "sluice again": ours(), "sluice --readahead=never":
-        ours("--readahead=never"), "sluice --cache=drop": ours("--cache=drop"),
+        "sluice": ours(), "sluice again": ours(), "sluice --readahead=always":
+        ours("--readahead=always"), "sluice --cache=drop": ours("--cache=drop"),
         "sluice --cache=drop, by windows": ours("--cache=drop", "--method=splice"),
         "cp": other("cp", "--reflink=never", source, sink),
         "dd bs=1M": other("dd", "bs=1M", f"if={source}", f"of={sink}"),
@@ -157,7 +160,7 @@ def copy_runners(options, source, sink, size):
     return found
 
 
-def measure_copy(options, rounds):
+def measure_copy(options, rounds, keep):
     size = options.mib * MIB
     with tempfile.TemporaryDirectory(prefix="sluice-bench-", dir=options.dir) as directory:
         source, sink = os.path.join(directory, "source"), os.path.join(directory, "sink")
@@ -172,13 +175,13 @@ def measure_copy(options, rounds):
 
             runners = copy_runners(options, source, sink, size)
             go_round(options, rounds,
-                     {f"{state}: {name}": runner for name, runner in runners.items()}, before)
+                     {f"{state}: {name}": runner for name, runner in runners.items()}, before, keep)
 
 
 # ---- extents that are shared -----------------------------------------------------------------------
 
 
-def measure_reflink(options, rounds):
+def measure_reflink(options, rounds, keep):
     size = options.mib * MIB
     for name in ("xfs", "btrfs"):
         parent = getattr(options, name)
@@ -200,13 +203,14 @@ def measure_reflink(options, rounds):
                 f"{name}: sluice": lambda: run(ours, size)[0],
                 f"{name}: sluice again": lambda: run(ours, size)[0],
                 f"{name}: cp --reflink=always":
-                lambda: run(["cp", "--reflink=always", source, sink], size)[0]}, before)
+                lambda: run(["cp", "--reflink=always", source, sink], size)[0]}, before, keep)
 
 
 # ---- all of them -----------------------------------------------------------------------------------
 
 
-def go_round(options, rounds, runners, before):
+def go_round(options, rounds, runners, before, keep):
+    """What was measured is kept after each round: who is stopped then loses one at most."""
     chance = random.Random(options.seed + len(rounds))
     if options.only:
         runners = {name: one for name, one in runners.items()
@@ -214,26 +218,39 @@ def go_round(options, rounds, runners, before):
     for _ in range(options.rounds):
         done, names = {}, list(runners)
         chance.shuffle(names)
+        rounds.append(done)
         for name in names:
+            if time.monotonic() >= options.end:
+                break
             before()
             done[name] = runners[name]()
-        rounds.append(done)
+        if not done:
+            rounds.pop()
+            break
+        keep()
+
+
+def beside(names, name, against):
+    """Whom it is held against: the same state's, where there is one."""
+    return next((one for one in (f"{name.split(': ')[0]}: {against}", against)
+                 if one in names and one != name), None)
 
 
 def table(rounds, against):
-    """Medians of each, and the ratio to one of them, round by round, with its interval."""
-    names = list(dict.fromkeys(name for one in rounds for name in one))
-    print(f"{'':36} rounds    GiB/s  cpu s/GiB  of the machine   wall ms   throughput to {against}")
-    for name in sorted(names):
-        mine = [one for one in rounds if name in one]
-        size = [one[name]["gib_s"] * one[name]["wall"] for one in mine]
-        other = next((n for n in (f"{name.split(': ')[0]}: {against}", against) if n in mine[0]), None)
-        ratio = interval([one[name]["gib_s"] / one[other]["gib_s"] for one in mine if other in one]
-                         ) if other and other != name else ""
-        print(f"{name:36} {len(mine):6} {median(one[name]['gib_s'] for one in mine):8.2f}"
-              f" {median(one[name]['cpu'] / g for one, g in zip(mine, size)):10.4f}"
-              f" {median(one[name]['cpu_machine'] / g for one, g in zip(mine, size)):15.3f}"
-              f" {median(one[name]['wall'] for one in mine) * 1000:9.2f}   {ratio}")
+    """Medians of each, and the ratio to one of them, round by round, with 95 % intervals."""
+    names = sorted({name for one in rounds for name in one})
+    print(f"{'':32} rounds  {'GiB/s':21}  {'mover, CPU s/GiB':21}  {'machine, CPU s/GiB':21}"
+          f"  wall ms  throughput to {against}")
+    for name in names:
+        mine, other = [one for one in rounds if name in one], beside(names, name, against)
+        values = {key: interval([one[name][key] for one in mine]) for key in ("gib_s", "wall")}
+        for key in ("cpu", "cpu_machine"):
+            values[key] = interval([one[name][key] / one[name]["gib_s"] / one[name]["wall"]
+                                    for one in mine])
+        both = [one[name]["gib_s"] / one[other]["gib_s"] for one in mine if other in one]
+        print(f"{name:32} {len(mine):6}  {values['gib_s']!s:21}  {values['cpu']!s:21}"
+              f"  {values['cpu_machine']!s:21}  {values['wall'].median * 1000:7.2f}"
+              f"  {interval(both) if both else ''}")
 
 
 def main(description):
@@ -248,11 +265,16 @@ def main(description):
     found["machine"] = machine.describe(options.dir, "/dev/shm", programs)
     print(machine.one_line(found["machine"]), flush=True)
     measure = {"cold": measure_cold, "copy": measure_copy, "reflink": measure_reflink}
-    try:
-        measure[options.part](options, rounds)
-    finally:
-        with open(options.json, "w", encoding="utf-8") as file:
+
+    def keep():
+        with open(options.json + ".new", "w", encoding="utf-8") as file:
             json.dump(found, file, indent=1)
             file.write("\n")
+        os.replace(options.json + ".new", options.json)
+
+    try:
+        measure[options.part](options, rounds, keep)
+    except KeyboardInterrupt:
+        print("stopped; what was measured until then:")
     table(rounds, {"cold": "fio", "copy": "cp", "reflink": "cp --reflink=always"}[options.part])
     return 0
