@@ -2,6 +2,8 @@
 """File to file, and out of a cold file: everybody once a round, in an order drawn for the round."""
 
 import argparse
+import collections
+import contextlib
 import json
 import os
 import random
@@ -11,7 +13,7 @@ import subprocess
 import tempfile
 import time
 
-from . import machine
+from . import direct, machine
 from .intervals import interval
 from .paths import GIB, MIB
 from .quiet import wait_until_quiet
@@ -27,13 +29,14 @@ def parse(description):
         formatter_class=argparse.RawDescriptionHelpFormatter)
     build = os.environ.get("BUILD", os.path.join(ROOT, "build"))
     add = parser.add_argument
-    add("part", choices=("cold", "copy", "reflink"))
+    add("part", choices=tuple(PARTS))
     add("--sluice", default=os.path.join(build, "cli", "sluice"), metavar="PROGRAM")
     add("--dir", default="/var/tmp", help="scratch on a disk (%(default)s)")
     add("--source", metavar="FILE", help="for cold: this file, on a disk, instead of a new one")
-    add("--xfs", metavar="DIR", help="for reflink: a directory on xfs")
-    add("--btrfs", metavar="DIR", help="for reflink: a directory on btrfs")
-    add("--mib", type=int, metavar="N", help="MiB a run (cold 4096, copy 1024, reflink 10240)")
+    add("--xfs", metavar="DIR", help="for reflink and snapshot: a directory on xfs")
+    add("--btrfs", metavar="DIR", help="for reflink and snapshot: a directory on btrfs")
+    add("--mib", type=int, metavar="N", help="MiB a run (" + ", ".join(
+        f"{name} {one.mib}" for name, one in PARTS.items()) + ")")
     add("--rounds", type=int, default=5)
     add("--minutes", type=float, metavar="N", help="no run is begun after so many; a round that is"
         " not whole counts for those who ran")
@@ -43,7 +46,7 @@ def parse(description):
     add("--seed", type=int, default=1)
     options = parser.parse_args()
     options.end = time.monotonic() + 60 * options.minutes if options.minutes else float("inf")
-    options.mib = options.mib or {"cold": 4096, "copy": 1024, "reflink": 10240}[options.part]
+    options.mib = options.mib or PARTS[options.part].mib
     return options
 
 
@@ -206,6 +209,32 @@ def measure_reflink(options, rounds, keep):
                 lambda: run(["cp", "--reflink=always", source, sink], size)[0]}, before, keep)
 
 
+# ---- bytes that do not change ----------------------------------------------------------------------
+
+
+def measure_snapshot(options, rounds, keep):
+    """A cold file into a pipe whose reader drops it: the ways to a snapshot, and none."""
+    size, tools = options.mib * MIB, os.path.join(os.path.dirname(options.sluice), "../bench")
+    ways = {"clone": ("--snapshot",), "direct": ("--snapshot", "--method=direct"),
+            "copy": ("--snapshot", "--method=read-write"), "no snapshot": ("--method=splice",)}
+
+    def into_pipe(source, words):
+        one = direct.file_to_pipe(tools, [options.sluice, "copy", "-q", *words], source, size)
+        return {"wall": one.wall, "gib_s": one.throughput, "cpu": one.mover,
+                "cpu_machine": one.machine, "quiet": one.quiet}
+
+    with contextlib.ExitStack() as stack:
+        runners = {}
+        for name in ("xfs", "btrfs"):
+            if getattr(options, name):
+                source = os.path.join(stack.enter_context(tempfile.TemporaryDirectory(
+                    prefix="sluice-bench-", dir=getattr(options, name))), "source")
+                make_source(source, size)
+                runners |= {f"{name}: {way}": lambda source=source, words=words:
+                            into_pipe(source, words) for way, words in ways.items()}
+        go_round(options, rounds, runners, forget, keep)
+
+
 # ---- all of them -----------------------------------------------------------------------------------
 
 
@@ -253,6 +282,12 @@ def table(rounds, against):
               f"  {interval(both) if both else ''}")
 
 
+Part = collections.namedtuple("Part", "measure mib against")
+PARTS = {"cold": Part(measure_cold, 4096, "fio"), "copy": Part(measure_copy, 1024, "cp"),
+         "reflink": Part(measure_reflink, 10240, "cp --reflink=always"),
+         "snapshot": Part(measure_snapshot, 512, "direct")}
+
+
 def main(description):
     options = parse(description)
     found = {}
@@ -264,7 +299,6 @@ def main(description):
                 "rsync": ("rsync", "--version"), "cp": ("cp", "--version")}
     found["machine"] = machine.describe(options.dir, "/dev/shm", programs)
     print(machine.one_line(found["machine"]), flush=True)
-    measure = {"cold": measure_cold, "copy": measure_copy, "reflink": measure_reflink}
 
     def keep():
         with open(options.json + ".new", "w", encoding="utf-8") as file:
@@ -273,8 +307,8 @@ def main(description):
         os.replace(options.json + ".new", options.json)
 
     try:
-        measure[options.part](options, rounds, keep)
+        PARTS[options.part].measure(options, rounds, keep)
     except KeyboardInterrupt:
         print("stopped; what was measured until then:")
-    table(rounds, {"cold": "fio", "copy": "cp", "reflink": "cp --reflink=always"}[options.part])
+    table(rounds, PARTS[options.part].against)
     return 0
