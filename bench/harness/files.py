@@ -38,14 +38,14 @@ def parse(description):
     add("--mib", type=int, metavar="N", help="MiB a run (" + ", ".join(
         f"{name} {one.mib}" for name, one in PARTS.items()) + ")")
     add("--rounds", type=int, default=5)
-    add("--minutes", type=float, metavar="N", help="no run is begun after so many; a round that is"
-        " not whole counts for those who ran")
+    add("--minutes", type=float, metavar="N", help="no run is begun after so many, once the "
+        "source is there; a round that is not whole counts for those who ran")
     add("--only", action="append", metavar="NAME", help="of those who run, by name; may be repeated")
     add("--json", default=os.path.join(build, "files.json"), metavar="FILE")
     add("--add", action="store_true", help="to the runs in that file")
     add("--seed", type=int, default=1)
     options = parser.parse_args()
-    options.end = time.monotonic() + 60 * options.minutes if options.minutes else float("inf")
+    options.end = None
     options.mib = options.mib or PARTS[options.part].mib
     return options
 
@@ -241,6 +241,8 @@ def measure_snapshot(options, rounds, keep):
 def go_round(options, rounds, runners, before, keep):
     """What was measured is kept after each round: who is stopped then loses one at most."""
     chance = random.Random(options.seed + len(rounds))
+    if options.end is None:
+        options.end = time.monotonic() + (60 * options.minutes if options.minutes else float("inf"))
     if options.only:
         runners = {name: one for name, one in runners.items()
                    if any(word in name for word in options.only)}
