@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -368,16 +367,13 @@ static void *run_worker(void *data)
 
 static int start_workers(struct relay *relay)
 {
-    sigset_t all, before;
     int error = 0;
 
-    sigfillset(&all); /* signals are the control loop's; and SIGPIPE nobody's */
-    pthread_sigmask(SIG_BLOCK, &all, &before);
+    /* Signals are the control loop's; and SIGPIPE nobody's. */
     for (unsigned i = 1; i < relay->workers && error == 0; i++) {
-        error = -pthread_create(&relay->worker[i].thread, NULL, run_worker, &relay->worker[i]);
+        error = sys_thread_on(-1, run_worker, &relay->worker[i], &relay->worker[i].thread);
         relay->worker[i].started = error == 0;
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return error;
 }
 

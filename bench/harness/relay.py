@@ -17,6 +17,7 @@ import fnmatch
 import json
 import os
 import random
+import resource
 import shutil
 import signal
 import socket
@@ -35,6 +36,8 @@ from harness.report import table  # noqa: E402
 GIB = 1 << 30
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
+# 10,000 take a limit of 22,000 descriptors a process.
+MANY = (100, 1000, 8000, 10000)
 # name: (mode, connections, size, amount, idle)
 LOADS = {
     "bulk-1": ("bulk", 1, 2 * GIB, 0, 0),
@@ -45,9 +48,17 @@ LOADS = {
        for connections, amount in ((1, 30000), (16, 60000), (256, 60000))},
     "open-1": ("open", 1, 64, 8000, 0),
     "open-16": ("open", 16, 64, 10000, 0),
-    "ask-64-16-idle-100": ("ask", 16, 64, 60000, 100),
-    "ask-64-16-idle-4000": ("ask", 16, 64, 60000, 4000),
+    "open-256": ("open", 256, 64, 10000, 0),
+    # What many connections cost: all of them at work, and some among many that are idle.
+    **{f"bulk-{many}": ("bulk", many, 2 * GIB, 0, 0) for many in MANY},
+    **{f"ask-{size}-{many}": ("ask", many, size, amount, 0)
+       for size, amount in ((64, 100000), (16384, 50000)) for many in MANY},
+    **{f"ask-64-16-idle-{many}": ("ask", 16, 64, 60000, many) for many in MANY},
+    **{f"open-16-idle-{many}": ("open", 16, 64, 10000, many) for many in MANY},
 }
+# A cost that is to be the same however many connections there are: of an exchange, a byte, a connection.
+FLAT = {"bulk-{}": "cpu_per_gib", "ask-64-{}": "cpu_us_each", "ask-16384-{}": "cpu_us_each",
+        "ask-64-16-idle-{}": "cpu_us_each", "open-16-idle-{}": "cpu_us_each"}
 
 
 def free_port():
@@ -63,7 +74,7 @@ def haproxy(splices):
         with open(path, "w", encoding="ascii") as file:
             file.write(f"""global
  nbthread {options.workers}
- maxconn 8000
+ maxconn {options.haproxy_most}
  maxpipes 1000
 defaults
  mode tcp
@@ -84,8 +95,8 @@ def nginx(options, port, target, scratch):
     with open(path, "w", encoding="ascii") as file:
         file.write(f"""load_module /usr/lib/nginx/modules/ngx_stream_module.so;
 daemon off; worker_processes {options.workers}; pid {scratch}/nginx.pid; error_log /dev/null;
-worker_rlimit_nofile 20000;
-events {{ worker_connections 9500; }}
+worker_rlimit_nofile 30000;
+events {{ worker_connections 24000; }}
 stream {{ server {{ listen 127.0.0.1:{port} backlog=4096{' reuseport' if options.workers > 1 else ''};
  proxy_pass 127.0.0.1:{target}; tcp_nodelay on; }} }}
 """)
@@ -109,8 +120,14 @@ CONTENDERS = {
                                  f"TCP-LISTEN:{p},reuseaddr,fork,nodelay,backlog=4096",
                                  f"TCP:127.0.0.1:{t},nodelay"],
 }
-# Whom socat's process a connection would take the machine from.
-LEFT_OUT = {"socat": lambda load: LOADS[load][0] == "open" or LOADS[load][1] + LOADS[load][4] > 16}
+def keeps_too_many_pipes(load):
+    return LOADS[load][0] == "bulk" and LOADS[load][1] > 1000
+
+
+# Socat's process a connection would take the machine from the others; a ceiling keeps two pipes for each
+# connection, and has no descriptors left.
+LEFT_OUT = {"socat": lambda load: LOADS[load][0] == "open" or LOADS[load][1] + LOADS[load][4] > 16,
+            "ceiling": keeps_too_many_pipes, "ceiling again": keeps_too_many_pipes}
 
 
 def instances(name, options):
@@ -239,6 +256,38 @@ def show(result):
     print(flush=True)
 
 
+def raise_limit():
+    """Both ends of ten thousand connections are in one process. Returns how many descriptors it may have."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for limit in (max(hard, 40000), hard):
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+            return limit
+        except (ValueError, OSError):
+            pass
+    return hard
+
+
+def show_flatness(results):
+    """What each costs with few connections and with many, and how many times more that is."""
+    found = {result["load"]: result["runs"] for result in results}
+    rows = []
+    for pattern, measured in FLAT.items():
+        for name in found.get(pattern.format(MANY[0]), {}):
+            costs = {}
+            for many in MANY:
+                runs = found.get(pattern.format(many), {}).get(name)
+                if runs:
+                    costs[many] = median(run[measured] for run in runs)
+            if len(costs) > 1:
+                cells = [f"{costs[many]:.3f}" if many in costs else "" for many in MANY]
+                rows.append([name, pattern.format("N"), measured, *cells,
+                             f"{costs[max(costs)] / costs[min(costs)]:.2f}"])
+    if rows:
+        print(table(["connections: N", "load", "measure", *map(str, MANY), "most / least"], rows))
+        print(flush=True)
+
+
 def versions(options):
     asked = {"sluice": [options.sluice, "--version"], "haproxy": ["haproxy", "-v"],
              "nginx": ["nginx", "-v"], "socat": ["socat", "-V"], "go": ["go", "version"],
@@ -274,6 +323,8 @@ def main():
     options.json = options.json or os.path.join(options.build, "bench-relay.json")
     options.rounds = options.rounds or (3 if options.quick else 9)
     options.less = 8 if options.quick else 1
+    descriptors = raise_limit()
+    options.haproxy_most = min(12000, (descriptors - 2200) // 2)
     loads = [load for load in LOADS
              if any(fnmatch.fnmatch(load, pattern) for pattern in options.only or ["*"])]
     names = options.against.split(",") if options.against else list(CONTENDERS)
@@ -284,6 +335,10 @@ def main():
         sys.exit(f"bench/relay: cannot build what is measured with:\n{build.stdout}")
     names = [name for name in names
              if name != "go" or os.path.exists(os.path.join(options.build, "bench/go-relay"))]
+    for load in loads[:]:
+        if 2 * (LOADS[load][1] + LOADS[load][4]) + 2200 > descriptors:
+            print(f"{load}: left out, a process may have {descriptors} descriptors only")
+            loads.remove(load)
     found = {"versions": versions(options), "network": network.enter(), "results": []}
     print("  ".join(f"{name}: {what}" for name, what in found["versions"].items()))
     print(f"network: {found['network']}\n")
@@ -293,6 +348,7 @@ def main():
         with open(options.json, "w", encoding="utf-8") as file:
             json.dump(found, file, indent=1)
         show(result)
+    show_flatness(found["results"])
     print(f"every run is in {options.json}")
 
 

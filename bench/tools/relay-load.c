@@ -9,7 +9,8 @@
  *     ask     AMOUNT exchanges in all of SIZE bytes each way, one at a time on each connection
  *     open    AMOUNT times: connect, exchange SIZE bytes, close; CONNECTIONS at a time
  *
- * IDLE more connections stay open meanwhile and say nothing.
+ * The connections of bulk and ask are there before the clock starts. IDLE more stay open meanwhile and
+ * say nothing.
  * Prints "target PORT", reads "PORT PID…" of the relay and the processes whose CPU time counts, and
  * prints "NAME VALUE" pairs on one line: seconds, cpu (of these processes, while it ran), exchanges'
  * p50, p99 and mean in microseconds.
@@ -44,6 +45,8 @@ static uint64_t size, amount, connections, idle;
 static int epoll_fd, listener;
 static char piece[PIECE];
 static uint64_t begun, done, delivered, to_send, open_targets;
+static bool holding; /* connections are made, and say nothing yet */
+static struct connection **held;
 static uint32_t *took; /* microseconds / 16 of each exchange, in nanoseconds / 64 */
 static struct sockaddr_in relay;
 static int pids[MOST_PIDS], pid_count;
@@ -101,7 +104,7 @@ static struct connection *watch(int fd, bool is_target)
     return connection;
 }
 
-static void start(bool as_idle)
+static struct connection *start(bool as_idle)
 {
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     if (fd < 0)
@@ -113,6 +116,7 @@ static void start(bool as_idle)
     connection->began = now();
     if (!as_idle)
         begun++;
+    return connection;
 }
 
 static void finish(struct connection *connection)
@@ -213,7 +217,7 @@ static void ask(struct connection *one)
 
 static void work(struct connection *one)
 {
-    if (one->fd < 0 || one->idle)
+    if (one->fd < 0 || one->idle || holding)
         return;
     if (mode == BULK)
         (one->is_target ? bulk_target : bulk_client)(one);
@@ -239,6 +243,18 @@ static void wait_once(void)
             work(events[i].data.ptr);
         else
             meet();
+}
+
+/* Not more at once than the relay's queue takes. */
+static struct connection *start_waiting(bool as_idle)
+{
+    static uint64_t started;
+    struct connection *connection = start(as_idle);
+
+    started++;
+    while (started - open_targets > 256)
+        wait_once();
+    return connection;
 }
 
 static bool over(void)
@@ -283,6 +299,9 @@ int main(int argc, char **argv)
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
     took = calloc(amount + 1, sizeof *took);
+    held = calloc(connections + 1, sizeof *held);
+    if (!took || !held)
+        die("calloc");
     epoll_fd = epoll_create1(0);
     listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     if (bind(listener, (struct sockaddr *)&here, length) < 0 || listen(listener, 16384) < 0)
@@ -294,21 +313,21 @@ int main(int argc, char **argv)
     fflush(stdout);
     read_relay();
 
-    for (uint64_t i = 0; i < idle; i++) {
-        start(true);
-        while (i + 1 - open_targets > 256)
-            wait_once();
-    }
-    while (open_targets < idle)
+    holding = true;
+    for (uint64_t i = 0; i < idle; i++)
+        start_waiting(true);
+    for (uint64_t i = 0; mode != OPEN && i < connections; i++)
+        held[i] = start_waiting(false);
+    while (open_targets < idle + (mode == OPEN ? 0 : connections))
         wait_once();
+    holding = false;
     const uint64_t cpu_before = cpu_time(), before = now();
     to_send = size;
-    if (mode == OPEN)
-        for (uint64_t i = 0; i < connections; i++)
+    for (uint64_t i = 0; i < connections; i++)
+        if (mode == OPEN)
             start(false);
-    else
-        for (uint64_t i = 0; i < connections; i++)
-            start(false);
+        else
+            work(held[i]);
     while (!over())
         wait_once();
     const double seconds = (double)(now() - before) / 1e9;
