@@ -6,39 +6,9 @@
 . "${SOURCE_ROOT:?}/tests/helpers/scenario.sh"
 
 scenario <<'PY'
-try:
-    import jsonschema
-except ImportError:
-    skip("needs the Python module 'jsonschema'")
+from schemas import faults, names
 
-SHARE = os.path.join(os.environ["SOURCE_ROOT"], "share")
-
-
-def closed(schema):
-    """The same, with no field beside those that it names."""
-    if isinstance(schema, list):
-        return [closed(part) for part in schema]
-    if not isinstance(schema, dict):
-        return schema
-    ret = {key: closed(part) for key, part in schema.items()}
-    if schema.get("type") == "object":
-        ret["additionalProperties"] = False
-    return ret
-
-
-validators = {}
-for name in sorted(os.listdir(SHARE)):
-    if name.endswith(".schema.json"):
-        with open(os.path.join(SHARE, name), encoding="utf-8") as file:
-            schema = json.load(file)
-        jsonschema.Draft202012Validator.check_schema(schema)
-        validators[name.partition(".")[0]] = jsonschema.Draft202012Validator(closed(schema))
-equal(sorted(validators), ["bench", "copy", "explain", "probe", "tee"], "the schemas that there are")
-
-
-def faults(command, object):
-    return [f"{'/'.join(map(str, error.path))}: {error.message[:200]}"
-            for error in validators[command].iter_errors(object)]
+equal(names(), ["bench", "copy", "explain", "probe", "relay", "tee"], "the schemas that there are")
 
 
 def printed(command, *words, status=0, **more):

@@ -6,6 +6,7 @@
 
 scenario <<'PY'
 from relays import *
+from schemas import faults
 
 target = Echo()
 LEVELS = ("error", "warning", "info", "debug")
@@ -30,6 +31,7 @@ def objects():
         check(line["level"] in LEVELS, f"the level of {line}")
         check(line["event"], f"the event of {line}")
         check("forged" not in line, f"forged: {line}")
+        equal(faults("relay", line), [], f"by its schema, {line}")
     closed = [line for line in found if line["event"] == "closed"]
     check(any("192.0.2.1" in str(line.get("client")) for line in closed), f"the client: {closed}")
 
