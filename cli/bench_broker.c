@@ -38,6 +38,25 @@ struct interval bench_broker_interval(const struct broker_row *row, enum broker_
     return statistics_interval(broker_figures(row, figure), row->runs, 0.95);
 }
 
+/* No powers of ten: nobody compares these at a glance. */
+static const char *number(double value, char text[static UNITS_BUFFER])
+{
+    if (value >= 1000)
+        return units_format_count((uint64_t)(value + 0.5), text);
+    snprintf(text, UNITS_BUFFER, "%.3g", value);
+    return text;
+}
+
+const char *bench_broker_numbers(struct interval interval, double unit,
+                                 char text[static BENCH_NUMBERS])
+{
+    char low[UNITS_BUFFER], middle[UNITS_BUFFER], high[UNITS_BUFFER];
+
+    snprintf(text, BENCH_NUMBERS, "%s [%s %s]", number(interval.middle * unit, middle),
+             number(interval.low * unit, low), number(interval.high * unit, high));
+    return text;
+}
+
 /* ---- words ---- */
 
 enum { MOST_ROWS = 8 };
@@ -77,7 +96,7 @@ static void say_value(double value, enum broker_figure figure, FILE *out)
     if (figure == BROKER_RATE)
         fprintf(out, "%s messages/s", units_format_count((uint64_t)(value + 0.5), count));
     else
-        fprintf(out, "%.3g µs", value * 1e6);
+        fprintf(out, "%s µs", number(value * 1e6, count));
 }
 
 static void say_figure(const struct broker *broker, unsigned group, enum broker_figure figure,
@@ -127,10 +146,8 @@ void bench_broker_words(const struct broker *broker, unsigned group, FILE *out)
 
 static void print_interval(struct interval interval, double unit, FILE *out)
 {
-    char text[64];
-    snprintf(text, sizeof text, "%.3g [%.3g %.3g]", interval.middle * unit, interval.low * unit,
-             interval.high * unit);
-    fprintf(out, " %-24s", text);
+    char text[BENCH_NUMBERS];
+    fprintf(out, " %-28s", bench_broker_numbers(interval, unit, text));
 }
 
 static void print_row(const struct broker_row *row, FILE *out)
@@ -155,8 +172,8 @@ void bench_broker_text(const struct broker *broker, FILE *out)
 
     for (unsigned group = 0; (rows = bench_broker_group(broker, group, &count)); group++) {
         fprintf(out, "\n%s\n", bench_broker_title(rows, title));
-        fprintf(out, "  %-28s %-24s %-24s %-24s %-24s\n", "", "CPU µs/message", " messages/s",
-                " p50 µs", "p99 µs");
+        fprintf(out, "  %-28s %-29s %-28s %-29s %s\n", "", "CPU µs/message", "messages/s", "p50 µs",
+                "p99 µs");
         for (unsigned i = 0; i < count; i++)
             if (rows[i].error == 0 && rows[i].runs > 0)
                 print_row(&rows[i], out);

@@ -13,6 +13,10 @@ const struct broker_row *bench_broker_group(const struct broker *broker, unsigne
 /* "append messages of 100 B, no sync". */
 const char *bench_broker_title(const struct broker_row *row, char text[static BENCH_TITLE]);
 struct interval bench_broker_interval(const struct broker_row *row, enum broker_figure figure);
+/* "0.107 [0.0987 0.113]", "122,000 [118,000 127,000]": in that unit. */
+#define BENCH_NUMBERS 112
+const char *bench_broker_numbers(struct interval interval, double unit,
+                                 char text[static BENCH_NUMBERS]);
 
 /* Plain words on a group. */
 void bench_broker_words(const struct broker *broker, unsigned group, FILE *out);

@@ -52,14 +52,22 @@ static const char *end_name(enum end end)
     return "?";
 }
 
-const char *bench_title(const struct cell *cell, char text[static BENCH_TITLE])
+const char *bench_setting(const struct cell *cell, char text[static BENCH_TITLE])
 {
     char chunk[16];
-    const struct path *path = cell->path;
+    const bool file = cell->path->from == END_FILE;
 
-    snprintf(text, BENCH_TITLE, "%s -> %s, %s calls%s%s", end_name(path->from), end_name(path->to),
-             bench_chunk(cell->chunk, chunk), path->from == END_FILE ? ", page cache " : "",
-             path->from == END_FILE ? warmth_name(cell->warmth) : "");
+    snprintf(text, BENCH_TITLE, "%s calls%s%s", bench_chunk(cell->chunk, chunk),
+             file ? ", page cache " : "", file ? warmth_name(cell->warmth) : "");
+    return text;
+}
+
+const char *bench_title(const struct cell *cell, char text[static BENCH_TITLE])
+{
+    char setting[BENCH_TITLE];
+
+    snprintf(text, BENCH_TITLE, "%s -> %s, %.64s", end_name(cell->path->from),
+             end_name(cell->path->to), bench_setting(cell, setting));
     return text;
 }
 

@@ -28,6 +28,8 @@ const struct cell *bench_group(const struct bench_report *report, unsigned group
 /* "file -> tcp, 64 KiB calls, page cache hot". */
 #define BENCH_TITLE 96
 const char *bench_title(const struct cell *cell, char text[static BENCH_TITLE]);
+/* "64 KiB calls, page cache hot". */
+const char *bench_setting(const struct cell *cell, char text[static BENCH_TITLE]);
 const char *bench_chunk(uint32_t chunk, char text[static 16]);
 const char *bench_error(const struct cell *cell, char text[static 160]);
 /* The median of a figure and its interval. */
@@ -42,6 +44,9 @@ void bench_html(const struct bench_report *report, FILE *out);
 
 /* Plain words, from the figures alone. */
 void bench_words_group(const struct bench_report *report, unsigned group, FILE *out);
+/* "sendfile and splice, 0.045 s/GiB", or that no difference was seen: what is best in it. */
+void bench_words_best(const struct bench_report *report, unsigned group, enum figure figure,
+                      FILE *out);
 /* What can be said of all groups together: a line each. */
 void bench_words(const struct bench_report *report, void (*line)(const char *words, void *data),
                  void *data);

@@ -88,6 +88,30 @@ static void say_judgement(const struct judgement *judgement, enum figure figure,
     fprintf(out, "%s.", cpu ? " as much" : " its rate");
 }
 
+void bench_words_best(const struct bench_report *report, unsigned group, enum figure figure,
+                      FILE *out)
+{
+    unsigned count;
+    struct judgement judgement;
+    const struct cell *cells = bench_group(report, group, &count);
+
+    judgement_make(cells, count, figure, &judgement);
+    if (judgement.count == 0) {
+        fputs("nothing could be measured", out);
+        return;
+    }
+    if (judgement.count == 1)
+        fprintf(out, "%s alone", judgement.ranked[0]->way->name);
+    else if (judgement.disturbed || judgement.ranked[0]->runs < STATISTICS_LEAST)
+        fputs("cannot be told", out);
+    else if (count_told(&judgement) == 0)
+        fputs("no difference seen", out);
+    else
+        say_names(&judgement, false, 0, false, out);
+    fputs(", ", out);
+    say_figure(judgement.ranked[0], figure, out);
+}
+
 static void say_refusals(const struct cell *cells, unsigned count, FILE *out)
 {
     char text[160];
@@ -157,6 +181,7 @@ static void words_of(const struct bench_report *report, enum figure figure,
 {
     struct winners winners[MOST_WAYS] = {0};
     unsigned groups = 0, told = 0, disturbed = 0, count;
+    bool few = false;
     char *words = NULL;
     size_t length;
 
@@ -166,6 +191,7 @@ static void words_of(const struct bench_report *report, enum figure figure,
         if (!cells)
             break;
         judgement_make(cells, count, figure, &judgement);
+        few |= judgement.count > 1 && judgement.ranked[0]->runs < STATISTICS_LEAST;
         if (judgement.count < 2 || judgement.ranked[0]->runs < STATISTICS_LEAST)
             continue;
         disturbed += judgement.disturbed;
@@ -179,7 +205,8 @@ static void words_of(const struct bench_report *report, enum figure figure,
         return;
     const char *what = figure == FIGURE_CPU ? "CPU per GiB" : "Throughput";
     if (groups == 0) {
-        fprintf(out, "%s: nothing can be said.", what);
+        fprintf(out, "%s: nothing can be said%s.", what,
+                few && !disturbed ? ", of so few runs" : "");
     } else if (told == 0) {
         fprintf(out, "%s: in none of %u comparisons was a difference seen; nothing wins here.",
                 what, groups);

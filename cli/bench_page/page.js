@@ -2,6 +2,27 @@
 /* Draws the page's tables as charts, next to them: what is drawn is what the cells say. */
 (() => {
     "use strict";
+    /* A link to a comparison opens it; a button opens all, or closes them. */
+    const comparisons = [...document.querySelectorAll("details.group")];
+    const openTarget = () => {
+        const target = document.getElementById(location.hash.slice(1));
+        if (target && target.tagName === "DETAILS") target.open = true, target.scrollIntoView();
+    };
+    const button = document.getElementById("all");
+    const allOpen = () => comparisons.every((details) => details.open);
+    const label = () => { button.textContent = allOpen() ? "Close all comparisons" : "Open all comparisons"; };
+    if (button && comparisons.length > 1) {
+        button.hidden = false;
+        button.addEventListener("click", () => {
+            const open = !allOpen();
+            comparisons.forEach((details) => { details.open = open; });
+        });
+        comparisons.forEach((details) => details.addEventListener("toggle", label));
+        label();
+    }
+    addEventListener("hashchange", openTarget);
+    openTarget();
+
     if (typeof Chart === "undefined") {
         document.documentElement.classList.add("no-charts");
         return;
@@ -58,16 +79,19 @@
         chart.update("none");
     };
 
-    /* On a scale of powers of ten, ticks at 1, 2 and 5. */
-    const few = (value) => {
+    /* On a scale of powers of ten, ticks at 1, 2 and 5; at all nine where it is a short one. */
+    const few = (short) => (value) => {
         const mantissa = value / 10 ** Math.floor(Math.log10(value) + 1e-9);
-        const wanted = [1, 2, 5].find((one) => Math.abs(mantissa - one) < 0.01);
+        const wanted = short ? Math.abs(mantissa - Math.round(mantissa)) < 0.01 : [1, 2, 5].some((one) => Math.abs(mantissa - one) < 0.01);
         return wanted ? String(Number(Number(value).toPrecision(3))) : "";
     };
-    const logarithmic = (title, bounds) => ({
-        type: "logarithmic", grid: {}, min: 0.85 * Math.min(...bounds), max: 1.15 * Math.max(...bounds), title: {display: true, text: title},
-        ticks: {callback: few, autoSkip: false, maxRotation: 0},
-    });
+    const logarithmic = (title, bounds) => {
+        const min = 0.85 * Math.min(...bounds), max = 1.15 * Math.max(...bounds);
+        return {
+            type: "logarithmic", grid: {}, min, max, title: {display: true, text: title},
+            ticks: {callback: few(max < 5 * min), autoSkip: false, maxRotation: 0},
+        };
+    };
 
     const draw = (figure, height, config) => {
         const box = document.createElement("div"), canvas = document.createElement("canvas");
@@ -138,7 +162,11 @@
 
     Chart.defaults.font.family = "system-ui, sans-serif";
     Chart.defaults.font.size = 13;
-    document.querySelectorAll("figure[data-figure]").forEach(drawGroup);
+    /* What is closed has no width to draw in: it is drawn when it is opened. */
+    const drawOpen = (within) => within.querySelectorAll("figure[data-figure]").forEach((figure) => {
+        if (!figure.querySelector("canvas") && !figure.closest("details:not([open])")) drawGroup(figure);
+    });
+    drawOpen(document);
     document.querySelectorAll("figure[data-sizes]").forEach(drawSizes);
     const repaint = () => charts.forEach(paint);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
@@ -147,5 +175,6 @@
         charts.forEach((chart) => chart.resize());
         repaint();
     });
-    document.documentElement.dataset.charts = String(charts.length);
+    document.querySelectorAll("details").forEach((details) =>
+        details.addEventListener("toggle", () => drawOpen(details)));
 })();

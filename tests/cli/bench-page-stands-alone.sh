@@ -75,6 +75,20 @@ try:
                         "!table.querySelector('th[scope=row]')).length"), 0, "tables without headers")
     check(browser.value("[...document.querySelectorAll('nav a')].every((link) => "
                         "document.querySelector(link.getAttribute('href')))"), "links to nowhere")
+    # A page with many comparisons has them closed: what is closed is drawn when it is opened.
+    shut = f"{directory}/shut.html"
+    file_with(text.replace(" open><summary>", "><summary>").encode(), shut)
+    HIDDEN = "document.querySelectorAll('details canvas').length"
+    complaints, requests = browser.open(f"file://{shut}", 380, True)
+    equal((complaints, browser.value(HIDDEN)), ([], 0), "charts that nobody sees")
+    browser.value("document.querySelector('th a[href^=\"#g\"]').click()")
+    wait_for(lambda: browser.value(HIDDEN) == 2, "a comparison to open by its link")
+    check(min(browser.value(DRAWN)) > 500, "a chart that was opened has nothing on it")
+    equal(browser.value("document.getElementById('all').textContent"), "Open all comparisons", "the button")
+    browser.value("document.getElementById('all').click()")
+    wait_for(lambda: browser.value("document.querySelectorAll('canvas').length") == charts, "all to open")
+    wait_for(lambda: browser.value("document.getElementById('all').textContent") == "Close all comparisons",
+             "the button to say so")
     paper = browser.pdf()
     check(paper.startswith(b"%PDF") and len(paper) > 20000, "it cannot be printed")
     # The check itself: a page that asks for something is found out.
