@@ -23,6 +23,7 @@ struct bench_options {
     double aim;    /* seconds a run */
     uint64_t size; /* bytes of the source */
     unsigned rounds;
+    char wrong[160]; /* what is wrong with a word, where that takes more than a phrase */
 };
 
 /* Returns STATUS_DONE and *ret_over where there is nothing left to do. */

@@ -13,9 +13,10 @@
 typedef const char *option_function(void *into, const char *argument);
 
 struct option_row {
-    const char *name; /* NULL: the letter alone */
-    int letter;       /* 0: none */
-    unsigned users;   /* which users of the table know it: a bit for each */
+    const char
+        *name;      /* NULL: the letter alone; without one too, the help of the row above goes on */
+    int letter;     /* 0: none */
+    unsigned users; /* which users of the table know it: a bit for each */
     int has_argument; /* no_argument, required_argument or optional_argument */
     const char *argument;
     option_function *function; /* NULL: help is asked for */

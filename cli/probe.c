@@ -13,6 +13,7 @@
 #include "commands.h"
 #include "config.h"
 #include "message.h"
+#include "options.h"
 #include "probe_cache.h"
 #include "probe_report.h"
 #include "signals.h"
@@ -31,138 +32,133 @@ struct probing {
     bool diff;
 };
 
-static const char help[] =
-    "usage: sluice probe [OPTIONS] [PATH…]\n"
-    "       sluice probe --diff OLD NEW\n\n"
-    "Measures, on scratch objects of its own, which legs this kernel moves without a copy:\n"
-    "on the file systems of the PATHs (the current and the temporary directory), between pipes,\n"
-    "memory and sockets. Each verdict comes with the witness that says so.\n\n"
-    "      --explain LEG  all the evidence for one leg, as 'ext4 -> pipe' or\n"
-    "                     'pipe -> ext4 splice SPLICE_F_MOVE'\n"
-    "      --json         one JSON object\n"
-    "      --diff OLD NEW compare two outputs of --json; exit status 3 if a leg went from no\n"
-    "                     copy to a copy\n"
-    "      --through NAME=FD,FD  measure TCP on the connection between two descriptors of mine,\n"
-    "                     sender first, instead of loopback\n"
-    "      --scratch-device DEV  measure on this block device, too; what is on it is LOST\n"
-    "      --cached       show what is kept, measure nothing\n"
-    "      --no-cache     do not keep what is found\n"
-    "  -q, --quiet        no notices\n"
-    "  -h, --help         this text\n";
+/* ---- options ---- */
 
-/* ---- words ---- */
-
-enum {
-    OPTION_EXPLAIN = 256,
-    OPTION_JSON,
-    OPTION_DIFF,
-    OPTION_CACHED,
-    OPTION_NO_CACHE,
-    OPTION_THROUGH,
-    OPTION_DEVICE
-};
-
-static const struct option long_options[] = {
-    {"explain", required_argument, NULL, OPTION_EXPLAIN},
-    {"json", no_argument, NULL, OPTION_JSON},
-    {"diff", no_argument, NULL, OPTION_DIFF},
-    {"through", required_argument, NULL, OPTION_THROUGH},
-    {"scratch-device", required_argument, NULL, OPTION_DEVICE},
-    {"cached", no_argument, NULL, OPTION_CACHED},
-    {"no-cache", no_argument, NULL, OPTION_NO_CACHE},
-    {"quiet", no_argument, NULL, 'q'},
-    {"help", no_argument, NULL, 'h'},
-    {0},
-};
-
-static enum status no_such_option(const char *word)
+static const char *on_explain(void *into, const char *word)
 {
-    const char *names[sizeof long_options / sizeof *long_options] = {0};
+    ((struct probing *)into)->leg = word;
+    return NULL;
+}
 
-    for (size_t i = 0; long_options[i].name; i++)
-        names[i] = long_options[i].name;
-    return unknown_option("probe", word, names);
+#ifdef HAVE_JANSSON
+static const char *const no_json = NULL;
+#else
+static const char *const no_json = "not in this build, which was made without jansson";
+#endif
+
+static const char *on_json(void *into, const char *unused)
+{
+    (void)unused;
+    ((struct probing *)into)->json = true;
+    return no_json;
+}
+
+static const char *on_diff(void *into, const char *unused)
+{
+    (void)unused;
+    ((struct probing *)into)->diff = true;
+    return no_json;
 }
 
 /* "veth0=3,4" */
-static int parse_through(struct probing *probing, const char *argument)
+static const char *on_through(void *into, const char *word)
 {
-    const char *equals = strchr(argument, '=');
+    static const char wanted[] = "a name and two descriptors of sockets are wanted, as eth0=3,4";
+    struct probing *probing = into;
+    const char *equals = strchr(word, '=');
     int length = 0;
 
-    if (!equals || equals == argument || strpbrk(argument, "\t\n;") ||
+    if (!equals || equals == word || strpbrk(word, "\t\n;") ||
         sscanf(equals + 1, "%d,%d%n", &probing->pair[0], &probing->pair[1], &length) != 2 ||
         equals[1 + length])
-        return -EINVAL;
+        return wanted;
     for (int i = 0; i < 2; i++) {
         struct stat status;
         if (fstat(probing->pair[i], &status) < 0 || !S_ISSOCK(status.st_mode))
-            return -EINVAL;
+            return wanted;
     }
     free(probing->through);
-    probing->through = strndup(argument, (size_t)(equals - argument));
-    return probing->through ? 0 : -ENOMEM;
+    probing->through = strndup(word, (size_t)(equals - word));
+    return probing->through ? NULL : "not enough memory";
 }
+
+static const char *on_device(void *into, const char *word)
+{
+    struct stat status;
+
+    if (stat(word, &status) < 0 || !S_ISBLK(status.st_mode))
+        return "a block device is wanted";
+    ((struct probing *)into)->device = word;
+    return NULL;
+}
+
+static const char *on_cached(void *into, const char *unused)
+{
+    (void)unused;
+    ((struct probing *)into)->cached = true;
+    return NULL;
+}
+
+static const char *on_no_cache(void *into, const char *unused)
+{
+    (void)unused;
+    ((struct probing *)into)->keep = false;
+    return NULL;
+}
+
+static const char *on_quiet(void *into, const char *unused)
+{
+    (void)into, (void)unused;
+    message_quiet = true;
+    return NULL;
+}
+
+enum { ANY = 1 };
+
+static const struct option_row rows[] = {
+    {"explain", 0, ANY, required_argument, "LEG", on_explain,
+     "all the evidence for one leg, as 'ext4 -> pipe' or"},
+    {NULL, 0, ANY, no_argument, NULL, NULL, "'pipe -> ext4 splice SPLICE_F_MOVE'"},
+    {"json", 0, ANY, no_argument, NULL, on_json, "one JSON object"},
+    {"diff", 0, ANY, no_argument, NULL, on_diff,
+     "compare two outputs of --json, OLD and NEW; exit"},
+    {NULL, 0, ANY, no_argument, NULL, NULL, "status 3 if a leg went from no copy to a copy"},
+    {"through", 0, ANY, required_argument, "NAME=FD,FD", on_through,
+     "measure TCP on the connection between two descriptors"},
+    {NULL, 0, ANY, no_argument, NULL, NULL, "of mine, sender first, instead of loopback"},
+    {"scratch-device", 0, ANY, required_argument, "DEV", on_device,
+     "measure on this block device, too; what is on it is LOST"},
+    {"cached", 0, ANY, no_argument, NULL, on_cached, "show what is kept, measure nothing"},
+    {"no-cache", 0, ANY, no_argument, NULL, on_no_cache, "do not keep what is found"},
+    {"quiet", 'q', ANY, no_argument, NULL, on_quiet, "no notices"},
+    {"help", 'h', ANY, no_argument, NULL, NULL, "this text"},
+};
+
+#define ROWS (sizeof rows / sizeof *rows)
+_Static_assert(ROWS <= OPTIONS_MOST, "enlarge OPTIONS_MOST");
 
 /* Returns STATUS_DONE and *ret_over where there is nothing left to do. */
 static enum status parse_options(struct probing *probing, int argc, char **argv, bool *ret_over)
 {
-    opterr = 0;
-    optind = 1;
-    for (;;) {
-        const char *word = optind < argc ? argv[optind] : "";
-        switch (getopt_long(argc, argv, ":qh", long_options, NULL)) {
-        case -1:
-            return STATUS_DONE;
-        case OPTION_EXPLAIN:
-            probing->leg = optarg;
-            break;
-        case OPTION_JSON:
-#ifndef HAVE_JANSSON
-            return usage_error("probe", "--json is not in this build: it was made without jansson");
-#endif
-            probing->json = true;
-            break;
-        case OPTION_DIFF:
-#ifndef HAVE_JANSSON
-            return usage_error("probe", "--diff is not in this build: it was made without jansson");
-#endif
-            probing->diff = true;
-            break;
-        case OPTION_THROUGH:
-            if (parse_through(probing, optarg) < 0)
-                return usage_error("probe",
-                                   "--through '%s': a name and two descriptors of sockets are "
-                                   "wanted, as eth0=3,4",
-                                   optarg);
-            break;
-        case OPTION_DEVICE: {
-            struct stat status;
-            if (stat(optarg, &status) < 0 || !S_ISBLK(status.st_mode))
-                return usage_error("probe", "--scratch-device '%s': a block device is wanted",
-                                   optarg);
-            probing->device = optarg;
-            break;
-        }
-        case OPTION_CACHED:
-            probing->cached = true;
-            break;
-        case OPTION_NO_CACHE:
-            probing->keep = false;
-            break;
-        case 'q':
-            message_quiet = true;
-            break;
-        case 'h':
-            fputs(help, stdout);
-            *ret_over = true;
-            return STATUS_DONE;
-        case ':':
-            return usage_error("probe", "'%s' needs an argument", word);
-        default:
-            return no_such_option(word);
-        }
+    const struct option_table table = {.rows = rows, .count = ROWS, .user = ANY};
+    char wrong[OPTIONS_WORDS];
+    const enum options_outcome outcome = options_parse(&table, argc, argv, probing, wrong);
+
+    if (outcome == OPTIONS_WRONG)
+        return usage_error("probe", "%s", wrong);
+    if (outcome == OPTIONS_HELP) {
+        fputs("usage: sluice probe [OPTIONS] [PATH…]\n"
+              "       sluice probe --diff OLD NEW\n\n"
+              "Measures, on scratch objects of its own, which legs this kernel moves without a "
+              "copy:\n"
+              "on the file systems of the PATHs (the current and the temporary directory), between "
+              "pipes,\n"
+              "memory and sockets. Each verdict comes with the witness that says so.\n\n",
+              stdout);
+        options_help(&table, stdout);
+        *ret_over = true;
     }
+    return STATUS_DONE;
 }
 
 /* A file stands for its directory. */
