@@ -81,7 +81,7 @@ static void put_cells(unsigned group, const struct cell *cells, unsigned count, 
                                           "system calls/GiB",
                                           "mode switches/GiB",
                                           "voluntary switches/GiB",
-                                          "involuntary/GiB",
+                                          "involuntary switches/GiB",
                                           "page faults/GiB",
                                           "CPU copies/byte",
                                           "disk DMA/byte",
@@ -221,7 +221,16 @@ static void put_sizes(const struct bench_report *report, const struct path *path
 
 enum { MOST_SETTINGS = 64, MOST_OPEN = 16 }; /* as many comparisons as can be looked through */
 
-/* The groups of a path, page cache and sizes as they stand in the settings. */
+static bool before(const struct bench_report *report, unsigned group, unsigned other)
+{
+    unsigned count;
+    const struct cell *one = bench_group(report, group, &count);
+    const struct cell *two = bench_group(report, other, &count);
+
+    return one->warmth != two->warmth ? one->warmth < two->warmth : one->chunk < two->chunk;
+}
+
+/* The groups of a path, by the state of the page cache and the size of the calls. */
 static unsigned find_groups(const struct bench_report *report, const struct path *path,
                             unsigned ret[static MOST_SETTINGS])
 {
@@ -229,9 +238,14 @@ static unsigned find_groups(const struct bench_report *report, const struct path
     const struct cell *cells;
 
     for (unsigned group = 0; found < MOST_SETTINGS && (cells = bench_group(report, group, &count));
-         group++)
-        if (cells->path == path && cells->error != -ETIME)
-            ret[found++] = group;
+         group++) {
+        if (cells->path != path || cells->error == -ETIME)
+            continue;
+        unsigned at = found++;
+        for (; at > 0 && before(report, group, ret[at - 1]); at--)
+            ret[at] = ret[at - 1];
+        ret[at] = group;
+    }
     return found;
 }
 
