@@ -23,9 +23,15 @@ static const struct broker_way ways[] = {
     {"mapped slices", "far behind", BROKER_SERVE, .cold = true, .how = SERVE_MAPPED},
     {"sendfile", "far behind", BROKER_SERVE, .cold = true, .how = SERVE_SENDFILE},
     {"splice", "far behind", BROKER_SERVE, .cold = true, .how = SERVE_SPLICE},
-    {"nobody behind", "limited page cache", BROKER_BEHIND, .how = BEHIND_NOBODY},
-    {"one behind, cache=keep", "limited page cache", BROKER_BEHIND, .how = BEHIND_KEEP},
-    {"one behind, cache=drop", "limited page cache", BROKER_BEHIND, .how = BEHIND_DROP},
+    {"nobody behind", "limited page cache", BROKER_BEHIND},
+    {"one behind, cache=keep", "limited page cache", BROKER_BEHIND, .how = BEHIND_KEEP,
+     .behind = 1},
+    {"one behind, cache=drop", "limited page cache", BROKER_BEHIND, .how = BEHIND_DROP,
+     .behind = 1},
+    {"three behind, cache=keep", "limited page cache", BROKER_BEHIND, .how = BEHIND_KEEP,
+     .behind = 3},
+    {"three behind, cache=drop", "limited page cache", BROKER_BEHIND, .how = BEHIND_DROP,
+     .behind = 3},
 };
 enum { WAYS = sizeof ways / sizeof *ways };
 

@@ -37,6 +37,7 @@ struct broker_way {
     enum broker_part part;
     bool sync, cold; /* BROKER_APPEND; BROKER_SERVE: the log is not in the page cache */
     int how;         /* which of the part's ways */
+    unsigned behind; /* BROKER_BEHIND: so many are */
 };
 
 /* What a run writes down, in memory that is shared with its processes. */
@@ -89,6 +90,6 @@ void latencies_take(struct latencies *latencies, struct broker_board *board);
 
 enum { APPEND_MMAP, APPEND_WRITE };
 enum { SERVE_MAPPED, SERVE_SENDFILE, SERVE_SPLICE };
-enum { BEHIND_NOBODY, BEHIND_KEEP, BEHIND_DROP };
+enum { BEHIND_KEEP, BEHIND_DROP };
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A consumer at the tail reads what was appended a moment ago; one who is far behind reads an old log
- * from its beginning to its end, in the same limited page cache. What does the one at the tail notice?
+ * to its end, in the same limited page cache; or several are, each at another place. What does the one at the tail notice?
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +19,7 @@
 #include "lib/sys.h"
 
 enum {
+    MOST_BEHIND = 4,
     BATCHES = 128,
     TAIL = 8 << 20,   /* bytes that were appended, which the consumer at the tail reads once */
     LIMIT = 24 << 20, /* of the group's memory: the tail fits, the old log does not */
@@ -32,14 +33,15 @@ static int open_again(int fd, int flags)
     return fd_above_standard(sys_open(path, flags | O_CLOEXEC));
 }
 
-/* The old log, over and over, until it is killed. */
-static int read_old_log(const struct stage *stage, const struct broker_row *row)
+/* The old log from there to its end, then over and over, until it is killed. */
+static int read_old_log(const struct stage *stage, const struct broker_row *row, uint64_t from)
 {
-    const struct sluice_options options = {
+    struct sluice_options options = {
         .size = sizeof options,
         .flags = SLUICE_LENGTH | SLUICE_SOURCE_OFFSET,
         .method = SLUICE_METHOD_READ_WRITE, /* /dev/null asks for no byte of a mapping */
-        .length = stage->size,
+        .length = stage->size - from,
+        .source_offset = from,
         .cache = row->way->how == BEHIND_DROP ? SLUICE_CACHE_DROP : SLUICE_CACHE_KEEP};
     const int log = open_again(stage->source, O_RDONLY),
               null = sys_open("/dev/null", O_WRONLY | O_CLOEXEC);
@@ -52,8 +54,11 @@ static int read_old_log(const struct stage *stage, const struct broker_row *row)
     error = sluice_endpoint_from_fd(context, log, SLUICE_BORROW, &source);
     if (error == 0)
         error = sluice_endpoint_from_fd(context, null, SLUICE_BORROW, &sink);
-    while (error == 0)
+    while (error == 0) {
         error = sluice_copy(context, source, sink, &options, NULL);
+        options.length = stage->size;
+        options.source_offset = 0;
+    }
     return error;
 }
 
@@ -100,6 +105,20 @@ static int forget(const struct stage *stage)
     return sys_fadvise(stage->cold_source, 0, 0, POSIX_FADV_DONTNEED);
 }
 
+/* Those who are behind, each at another place of the old log. */
+static void start_behind(const struct stage *stage, const struct broker_row *row,
+                         const struct cgroup *cgroup, pid_t pids[static MOST_BEHIND])
+{
+    for (unsigned i = 0; i < row->way->behind && i < MOST_BEHIND; i++) {
+        pids[i] = child_fork();
+        if (pids[i] == 0) {
+            if (cgroup_join(cgroup) == 0)
+                read_old_log(stage, row, stage->size / row->way->behind * i);
+            _exit(0);
+        }
+    }
+}
+
 int broker_behind(struct stage *stage, const struct broker_row *row, struct broker_board *board)
 {
     struct cgroup cgroup;
@@ -122,17 +141,15 @@ int broker_behind(struct stage *stage, const struct broker_row *row, struct brok
             board->error = read_tail(stage, row->message, board);
         _exit(0);
     }
-    const pid_t behind = row->way->how == BEHIND_NOBODY || tail < 0 ? 0 : child_fork();
-    if (behind == 0 && row->way->how != BEHIND_NOBODY && tail > 0) {
-        if (cgroup_join(&cgroup) == 0)
-            read_old_log(stage, row);
-        _exit(0);
-    }
+    pid_t behind[MOST_BEHIND] = {0};
+    if (tail > 0)
+        start_behind(stage, row, &cgroup, behind);
     error = child_await(tail, stage->stopped);
-    if (behind > 0) {
-        kill(behind, SIGKILL);
-        child_await(behind, stage->stopped);
-    }
+    for (unsigned i = 0; i < MOST_BEHIND; i++)
+        if (behind[i] > 0) {
+            kill(behind[i], SIGKILL);
+            child_await(behind[i], stage->stopped);
+        }
     cgroup_free(&cgroup);
     return error;
 }
