@@ -125,15 +125,17 @@ static int open_sink(struct tee *tee, struct tee_sink *sink, const char **operat
     return error;
 }
 
-/* Whether one of the sinks so far is this file. */
+/* Whether one of the sinks so far, or its spill file, is this file. */
 static bool is_sink(const struct tee *tee, const struct stat *status)
 {
     for (unsigned i = 0; i < tee->options.sinks; i++) {
         struct sluice_endpoint_info info = {.size = sizeof info};
-        if (tee->options.sink[i].endpoint &&
-            sluice_endpoint_describe(tee->options.sink[i].endpoint, &info) == 0 &&
-            info.device == status->st_dev && info.inode == status->st_ino)
-            return true;
+        const struct sluice_endpoint *ends[] = {tee->options.sink[i].endpoint,
+                                                tee->options.sink[i].spill};
+        for (int end = 0; end < 2; end++)
+            if (ends[end] && sluice_endpoint_describe(ends[end], &info) == 0 &&
+                info.device == status->st_dev && info.inode == status->st_ino)
+                return true;
     }
     return false;
 }
@@ -147,11 +149,11 @@ static int open_spill(struct tee *tee, struct tee_sink *sink)
     const int fd = open_path(sink->spill_path, O_RDWR | O_CREAT);
     if (fd < 0)
         return fd;
-    int error = is_source(tee, fd) ? -EALREADY
-                : fstat(fd, &status) < 0 || !S_ISREG(status.st_mode) || is_sink(tee, &status)
-                    ? -EINVAL
-                : ftruncate(fd, 0) < 0 ? -errno
-                                       : 0;
+    int error = is_source(tee, fd)                                   ? -EALREADY
+                : fstat(fd, &status) < 0 || !S_ISREG(status.st_mode) ? -EINVAL
+                : is_sink(tee, &status)                              ? -EBUSY
+                : ftruncate(fd, 0) < 0                               ? -errno
+                                                                     : 0;
     if (error == 0)
         error = sluice_endpoint_from_fd(tee->context, fd, SLUICE_OWN, &sink->spill);
     if (error < 0)
@@ -201,10 +203,18 @@ static int add_sink(struct tee *tee, struct tee_sink *sink, const char **operati
         *operation = "write to";
         error = sluice_fanout_add(tee->fanout, sink->endpoint, &sink->options, &sink->id, why);
     }
+    if (error == -EINVAL && why->operation && strcmp(why->operation, "compare") == 0)
+        error = -EALREADY;
     if (error == -EBADF && sink->address.scheme == ADDRESS_STANDARD &&
         !tee->options.library.require)
         error = add_closed(tee, sink);
     sink->added = error >= 0;
+    if (error >= 0)
+        return error;
+    /* A FIFO that is the source, too, would never end while it is open for writing. */
+    sluice_endpoint_free(sink->endpoint);
+    sluice_endpoint_free(sink->spill);
+    sink->endpoint = sink->spill = NULL;
     return error;
 }
 

@@ -23,7 +23,9 @@ static const char *quoted(const char *name, char *text, size_t size)
 
 static const char *words_for(int error)
 {
-    return error == -EALREADY ? "it is the source" : strerror(-error);
+    return error == -EALREADY ? "it is the source"
+           : error == -EBUSY  ? "a spill file is one sink's alone"
+                              : strerror(-error);
 }
 
 enum status tee_cannot(struct tee *tee, const char *operation, const char *name, int error)
@@ -60,7 +62,7 @@ bool tee_sink_trouble(struct tee *tee, struct tee_sink *sink, const char *operat
                 words_for(error));
     else
         message("cannot %s '%s': %s", operation, sink->text,
-                error == -EALREADY ? words_for(error) : address_failure(error));
+                error == -EALREADY || error == -EBUSY ? words_for(error) : address_failure(error));
     return ends_all(tee);
 }
 

@@ -679,13 +679,14 @@ SLUICE_PUBLIC int sluice_fanout_new(sluice_context *context, sluice_endpoint *so
  * copied. ret: the number by which it is known, never used again; may be NULL. ret_error: may be NULL;
  * filled on error.
  * Returns 0; -EBADF (not open for writing); -EISDIR, -EINVAL (nothing that bytes go to; the source
- * itself; options out of range); -EOPNOTSUPP (the fan-out's requirement cannot be met); -ENOMEM.
+ * itself; options out of range); -EBUSY (a spill file is the source, a sink, or another's spill file, too);
+ * -EOPNOTSUPP (the fan-out's requirement cannot be met); -ENOMEM.
  */
 SLUICE_PUBLIC int sluice_fanout_add(sluice_fanout *fanout, sluice_endpoint *sink,
                                     const struct sluice_sink_options *options, unsigned *ret,
                                     struct sluice_error *ret_error);
 
-/* Adds a function as a sink: each byte is read into memory once for it. Returns 0, -EINVAL,
+/* Adds a function as a sink: each byte is read into memory once for it. Returns 0, -EINVAL, -EBUSY,
  * -EOPNOTSUPP (the requirement forbids it), -ENOMEM. */
 SLUICE_PUBLIC int sluice_fanout_add_function(sluice_fanout *fanout, sluice_sink_function function,
                                              void *data, const struct sluice_sink_options *options,

@@ -254,6 +254,27 @@ static int prepare_sink(struct sluice_fanout *fanout, struct fanout_sink *sink,
     return 0;
 }
 
+/* A spill file is one sink's alone: neither the source, nor a sink, nor the file of another one. */
+static bool is_taken(const struct sluice_fanout *fanout, const struct sluice_endpoint *file)
+{
+    for (unsigned i = 0; i < fanout->sinks; i++) {
+        const struct fanout_sink *other = fanout->sink[i];
+        if (other && ((other->endpoint && endpoint_same(other->endpoint, file)) ||
+                      (other->spill.file && endpoint_same(other->spill.file, file))))
+            return true;
+    }
+    return endpoint_same(fanout->in.endpoint, file);
+}
+
+static bool is_spill(const struct sluice_fanout *fanout, const struct sluice_endpoint *endpoint)
+{
+    for (unsigned i = 0; i < fanout->sinks; i++)
+        if (fanout->sink[i] && fanout->sink[i]->spill.file &&
+            endpoint_same(fanout->sink[i]->spill.file, endpoint))
+            return true;
+    return false;
+}
+
 int sluice_fanout_add(sluice_fanout *fanout, sluice_endpoint *endpoint,
                       const struct sluice_sink_options *options, unsigned *ret,
                       struct sluice_error *ret_error)
@@ -269,6 +290,10 @@ int sluice_fanout_add(sluice_fanout *fanout, sluice_endpoint *endpoint,
     if (endpoint_same(fanout->in.endpoint, endpoint))
         return refuse(ret_error, -EINVAL, SLUICE_SIDE_SETUP, "compare",
                       "source and sink are the same file");
+    if (is_spill(fanout, endpoint) ||
+        (own.spill && (endpoint_same(endpoint, own.spill) || is_taken(fanout, own.spill))))
+        return refuse(ret_error, -EBUSY, SLUICE_SIDE_SETUP, "compare",
+                      "a spill file is one sink's alone");
     struct fanout_sink *sink = new_sink(&own);
     if (!sink)
         return refuse(ret_error, -ENOMEM, SLUICE_SIDE_SETUP, "allocate", NULL);
@@ -294,6 +319,8 @@ int sluice_fanout_add_function(sluice_fanout *fanout, sluice_sink_function funct
         return error;
     if (fanout->options.require != SLUICE_REQUIRE_ANY)
         return -EOPNOTSUPP;
+    if (own.spill && is_taken(fanout, own.spill))
+        return -EBUSY;
     struct fanout_sink *sink = new_sink(&own);
     if (!sink)
         return -ENOMEM;

@@ -61,6 +61,28 @@ os.symlink(path, f"{directory}/link")
 sluice("tee", "--from", path, f"{directory}/link").refused(1, r"it is the source")
 same_bytes(content(path), data, "the source, by a link")
 
+# Nor is a FIFO that is the source written into.
+os.mkfifo(f"{directory}/fifo")
+fifo, into = os.open(f"{directory}/fifo", os.O_RDONLY | os.O_NONBLOCK), os.open(f"{directory}/fifo", os.O_WRONLY)
+running = start("tee", f"{directory}/fifo", f"{directory}/copy", stdin=fifo, stdout=subprocess.DEVNULL)
+os.close(fifo)
+os.write(into, data[:1000])
+os.close(into)
+running.finish().refused(1, r"fifo.*it is the source")
+same_bytes(content(f"{directory}/copy"), data[:1000], "a file beside a FIFO that is the source")
+
+# A spill file is one sink's alone, under whatever name.
+with open(f"{directory}/spill", "wb") as f:
+    f.write(data)
+os.link(f"{directory}/spill", f"{directory}/spill-too")
+for one, two in [(f"{directory}/one,slow=spill={directory}/spill", f"{directory}/two,slow=spill={directory}/spill-too"),
+                 (f"{directory}/one,slow=spill={directory}/spill", f"{directory}/spill-too"),
+                 (f"{directory}/spill-too", f"{directory}/one,slow=spill={directory}/spill"),
+                 (f"{directory}/spill-too,slow=spill={directory}/spill", f"{directory}/two")]:
+    result = sluice("tee", one, two, f"{directory}/copy", input=data).refused(1, r"a spill file is one sink's alone")
+    same_bytes(result.out, data, "standard output beside a spill file of two")
+    same_bytes(content(f"{directory}/copy"), data, "a file beside a spill file of two")
+
 # Sinks that cannot be had: said, and the others get everything.
 result = sluice("tee", "fd:99", f"{directory}/none/x", directory, "tcp:127.0.0.1:1",
                 f"unix:{directory}/no-socket", f"{directory}/copy", input=data)

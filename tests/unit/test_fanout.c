@@ -417,6 +417,15 @@ static void wrong_arguments_are_refused(void **unused)
     assert_int_equal(sluice_endpoint_from_fd(rig.context, null, SLUICE_OWN, &other), 0);
     assert_int_equal(sluice_fanout_add(rig.fanout, other, &sink, NULL, &error), -EINVAL);
     sluice_endpoint_free(other);
+    const int file = memfd_create("spill", MFD_CLOEXEC);
+    const int again = fcntl(file, F_DUPFD_CLOEXEC, 3);
+    assert_int_equal(sluice_endpoint_from_fd(rig.context, file, SLUICE_OWN, &sink.spill), 0);
+    assert_int_equal(sluice_endpoint_from_fd(rig.context, again, SLUICE_OWN, &other), 0);
+    assert_int_equal(sluice_fanout_add(rig.fanout, other, &sink, NULL, &error), -EBUSY);
+    sink.spill_slow = SLUICE_SLOW_SPILL;
+    assert_int_equal(sluice_fanout_add(rig.fanout, other, &sink, NULL, &error), -EINVAL);
+    sluice_endpoint_free(other);
+    sluice_endpoint_free(sink.spill);
     assert_string_equal(sluice_slow_name(SLUICE_SLOW_DETACH), "detach");
     assert_string_equal(sluice_slow_name((enum sluice_slow)77), "?");
     assert_int_equal(sluice_fanout_step(rig.fanout, 0, NULL), SLUICE_DONE); /* without a sink */
