@@ -166,7 +166,10 @@ def measure_further(options, say):
     two_copies = ((os.path.join(options.build, "bench", "read-write"), str(128 * KIB)), None)
     alone = Mix("further", "vmsplice:1048576", "drop", MIB, 1)
     rounds = []
+    began = time.monotonic()
     for number in range(options.pairs):
+        if rounds and time.monotonic() - began > options.seconds:
+            break
         say(f"further sinks: round {number + 1} of {options.pairs}")
         order = [COPY, *((name, sinks) for name in movers for sinks in SEVERAL)]
         chance.shuffle(order)
@@ -274,7 +277,10 @@ def measure_stalled(options, say):
     def ratio(name, base):
         return interval([one[name].throughput / one[base].throughput for one in rounds]).as_json()
 
+    began = time.monotonic()
     for number in range(options.pairs):
+        if rounds and time.monotonic() - began > options.seconds:
+            break
         say(f"stalled: round {number + 1} of {options.pairs}")
         order = list(POLICIES)
         chance.shuffle(order)
