@@ -23,7 +23,7 @@ static const struct broker_way ways[] = {
     {"mapped slices", "far behind", BROKER_SERVE, .cold = true, .how = SERVE_MAPPED},
     {"sendfile", "far behind", BROKER_SERVE, .cold = true, .how = SERVE_SENDFILE},
     {"splice", "far behind", BROKER_SERVE, .cold = true, .how = SERVE_SPLICE},
-    {"nobody behind", "limited page cache", BROKER_BEHIND},
+    {"nobody behind", "limited page cache", BROKER_BEHIND, .behind = 0},
     {"one behind, cache=keep", "limited page cache", BROKER_BEHIND, .how = BEHIND_KEEP,
      .behind = 1},
     {"one behind, cache=drop", "limited page cache", BROKER_BEHIND, .how = BEHIND_DROP,
