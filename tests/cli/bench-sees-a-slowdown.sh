@@ -43,8 +43,6 @@ copies = bench("sendfile=copy")
 check(median(copies, "sendfile", "cpu") > 0.6 * median(copies, "read-write", "cpu"),
       f"CPU of a method that copies: {median(copies, 'sendfile', 'cpu')}, "
       f"of read-write: {median(copies, 'read-write', 'cpu')}")
-if not plain["cpu"]["disturbed"] and median(plain, "sendfile", "cpu") < 0.5 * median(plain, "read-write", "cpu"):
-    matches(plain["words"], r"CPU: sendfile costs the least[^;]*; read-write \d+\.\d\d times", "the words")
 advantage = re.search(r"CPU: sendfile costs the least[^;]*; read-write (\d+\.\d\d) times", copies["words"])
 check(not advantage or float(advantage[1]) < 1.7, f"words of a method that copies: {copies['words']}")
 equal({cell["method"]: cell["copies"] for cell in copies["methods"]}["read-write"], 2, "copies of the other")

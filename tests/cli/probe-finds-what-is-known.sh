@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # On every file system the verdicts are those of the table in docs/verdicts.md, which also has what
 # was found on the same kernel by programs of another hand. Once with both CPUs busy.
-# timeout: 240
+# timeout: 400
 . "${SOURCE_ROOT:?}/tests/helpers/scenario.sh"
 
 scenario <<'PY'

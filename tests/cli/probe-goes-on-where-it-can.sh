@@ -3,7 +3,7 @@
 # What cannot be measured is said in a clear line, and the rest goes on: without /proc, in a
 # directory that cannot be written, on a full disk, with calls that a seccomp filter refuses, in an
 # unprivileged user namespace. Interrupted it leaves nothing.
-# timeout: 120
+# timeout: 300
 . "${SOURCE_ROOT:?}/tests/helpers/scenario.sh"
 
 scenario <<'PY'

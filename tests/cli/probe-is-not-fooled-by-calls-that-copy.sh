@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # With a library before libc that turns a call into a copy, the verdicts, the plan, the ledger and
 # --require change; with one that makes a control lie, nothing is believed.
-# timeout: 120
+# timeout: 300
 . "${SOURCE_ROOT:?}/tests/helpers/scenario.sh"
 
 scenario <<'PY'

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # What a probe found is kept for this kernel and user, shown again, and used; what is damaged or
 # somebody else's is not. --diff says what has changed, and with status 3 that a leg copies now.
-# timeout: 120
+# timeout: 300
 . "${SOURCE_ROOT:?}/tests/helpers/scenario.sh"
 
 scenario <<'PY'
