@@ -132,8 +132,8 @@ static enum status check_extent(struct copy *copy)
                                                .operation = "read",
                                                .offset = info.bytes};
     copy->report.error_endpoint = copy->source_name;
-    copy->report.errno_words = bounded ? "it ends before the length asked for"
-                                       : "it ends before the offset asked for";
+    copy->report.errno_words =
+        bounded ? "it ends before the length asked for" : "it ends before the offset asked for";
     return STATUS_FAILED;
 }
 
