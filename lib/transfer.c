@@ -46,12 +46,12 @@ static bool can_take(struct sluice_transfer *transfer)
         return false;
     if (!transfer_holds_bytes(transfer))
         return transfer->method->fill || !transfer->out.blocked;
-    /* Filling goes on while draining waits; but never does what is parked wait for the source. A
-     * server's sources can wait in the kernel: a pipe that is filled up to the brim takes a call a
-     * few slots, and all of them again at the next edge. */
+    /* Step by step, filling goes on while draining waits; but never does what is parked wait for the
+     * source. A server's sources can wait in the kernel: a pipe that is filled up to the brim takes a
+     * call a few slots, and all of them again at the next edge. So can they where we wait ourselves:
+     * fewer and larger calls (measured from TCP to TCP: 0.9 of the CPU time). */
     return transfer->out.blocked && !(transfer->options.flags & SLUICE_EDGE_TRIGGERED) &&
-           transfer->method->fill && parked_in_its_place(transfer) &&
-           (!transfer->may_wait || transfer->in.never_waits) &&
+           transfer->method->fill && parked_in_its_place(transfer) && !transfer->may_wait &&
            transfer->method->has_room(transfer);
 }
 
