@@ -207,13 +207,10 @@ int transfer_fall_back(struct sluice_transfer *transfer, enum call call, int err
     return 0;
 }
 
-/* O_DIRECT cannot take this piece: the same method goes on through the page cache. */
-static int go_buffered(struct sluice_transfer *transfer, enum call call, int error)
+/* The same method goes on, in another way on that side. */
+static int go_on_otherwise(struct sluice_transfer *transfer, const struct side *side,
+                           enum call call, int error, const char *reason)
 {
-    struct side *side = call == CALL_READ ? &transfer->in : &transfer->out;
-
-    if (side_leave_direct(side) < 0)
-        return fail_call(transfer, call, error, NULL);
     const struct sluice_fallback record = {
         .size = sizeof record,
         .from = transfer->method->id,
@@ -221,32 +218,34 @@ static int go_buffered(struct sluice_transfer *transfer, enum call call, int err
         .error = error,
         .side = side->which,
         .call = call_name(call),
-        .reason = "O_DIRECT takes aligned pieces only: the rest goes through the page cache",
+        .reason = reason,
         .at = transfer->delivered,
     };
     ledger_fell_back(&transfer->ledger, &record);
     return 0;
 }
 
-/* RWF_DONTCACHE is not to be had after all: the same method goes on, and what it brings into the page
- * cache is dropped window by window. */
+/* O_DIRECT cannot take this piece. */
+static int go_buffered(struct sluice_transfer *transfer, enum call call, int error)
+{
+    struct side *side = call == CALL_READ ? &transfer->in : &transfer->out;
+
+    if (side_leave_direct(side) < 0)
+        return fail_call(transfer, call, error, NULL);
+    return go_on_otherwise(
+        transfer, side, call, error,
+        "O_DIRECT takes aligned pieces only: the rest goes through the page cache");
+}
+
+/* RWF_DONTCACHE is not to be had after all: what the method brings into the page cache is dropped window
+ * by window. */
 static int go_cached(struct sluice_transfer *transfer, enum call call, int error)
 {
     struct side *side = call == CALL_READ_UNCACHED ? &transfer->in : &transfer->out;
-    const struct sluice_fallback record = {
-        .size = sizeof record,
-        .from = transfer->method->id,
-        .to = transfer->method->id,
-        .error = error,
-        .side = side->which,
-        .call = call_name(call),
-        .reason = "no RWF_DONTCACHE here: the page cache is dropped window by window",
-        .at = transfer->delivered,
-    };
 
     side->uncached = false;
-    ledger_fell_back(&transfer->ledger, &record);
-    return 0;
+    return go_on_otherwise(transfer, side, call, error,
+                           "no RWF_DONTCACHE here: the page cache is dropped window by window");
 }
 
 /* ---- what a call did ---- */

@@ -22,6 +22,16 @@
 #include "tests/unit/ends.h"
 #include "tests/unit/loan_scene.h"
 
+/* The sink has to find out by itself: it is made anew. */
+static void let_it_block(struct scene *scene, enum sluice_loan_way way)
+{
+    const struct sluice_loan_sink_options options = {.size = sizeof options, .prefer = way};
+
+    sluice_loan_sink_free(scene->sink);
+    fcntl(scene->fd, F_SETFL, fcntl(scene->fd, F_GETFL) & ~O_NONBLOCK);
+    assert_int_equal(sluice_loan_sink_new(scene->pool, scene->endpoint, &options, &scene->sink), 0);
+}
+
 /* Nothing waits in a step, whatever the descriptor's flags, and no byte is lost or doubled. */
 static void a_send_takes_what_fits_and_never_waits(void **state)
 {
@@ -37,15 +47,8 @@ static void a_send_takes_what_fits_and_never_waits(void **state)
                     size_t sent = 0, read = 0;
 
                     loan_scene_open(&scene, behind, way, LENGTH, 1);
-                    if (blocking) { /* the sink has to find out by itself: it is made anew */
-                        const struct sluice_loan_sink_options options = {.size = sizeof options,
-                                                                         .prefer = way};
-                        sluice_loan_sink_free(scene.sink);
-                        fcntl(scene.fd, F_SETFL, fcntl(scene.fd, F_GETFL) & ~O_NONBLOCK);
-                        assert_int_equal(
-                            sluice_loan_sink_new(scene.pool, scene.endpoint, &options, &scene.sink),
-                            0);
-                    }
+                    if (blocking)
+                        let_it_block(&scene, way);
                     assert_int_equal(sluice_loan_get(scene.pool, (unsigned)flags, &loan), 0);
                     char *data = sluice_loan_data(loan);
                     fill(data, LENGTH, 1);
@@ -121,15 +124,8 @@ static void send_all_waits_for_a_slow_reader(void **state)
                     pthread_t thread;
 
                     loan_scene_open(&scene, behind, way, LENGTH, 1);
-                    if (blocking) {
-                        const struct sluice_loan_sink_options options = {.size = sizeof options,
-                                                                         .prefer = way};
-                        sluice_loan_sink_free(scene.sink);
-                        fcntl(scene.fd, F_SETFL, fcntl(scene.fd, F_GETFL) & ~O_NONBLOCK);
-                        assert_int_equal(
-                            sluice_loan_sink_new(scene.pool, scene.endpoint, &options, &scene.sink),
-                            0);
-                    }
+                    if (blocking)
+                        let_it_block(&scene, way);
                     struct slow_reader reader = {
                         .fd = scene.peer, .got = malloc(LENGTH), .length = LENGTH};
                     assert_int_equal(sluice_loan_get(scene.pool, flags, &loan), 0);
