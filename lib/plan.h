@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The plan: which methods can serve a pair of endpoints, best first, and why the others cannot.
- * All of it is data (plan.c); a transfer walks down the list when a method falls away.
+ * All of it is data (its tables: plan_*.c); a transfer walks down the list when a method falls away.
  */
 #ifndef SLUICE_PLAN_H
 #define SLUICE_PLAN_H
