@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "config.h"
+#include "json.h"
 #include "options.h"
 #include "units.h"
 
@@ -128,11 +128,8 @@ static const char *on_disk(void *into, const char *word)
 static const char *on_json(void *into, const char *unused)
 {
     (void)unused;
-#ifndef HAVE_JANSSON
-    return "not in this build, which was made without jansson";
-#endif
     ((struct bench_options *)into)->json = true;
-    return NULL;
+    return JSON_REFUSED;
 }
 
 static const char *on_quick(void *into, const char *unused)

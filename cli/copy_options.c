@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "config.h"
+#include "json.h"
 #include "options.h"
 #include "units.h"
 
@@ -285,14 +285,11 @@ static const char *on_stats(void *into, const char *argument)
 static const char *on_json(void *into, const char *argument)
 {
     struct copy_options *options = into;
-#ifndef HAVE_JANSSON
-    (void)options;
-    (void)argument;
-    return "this build has no JSON";
-#else
+
+    if (argument && strcmp(argument, "lines") != 0)
+        return "--json or --json=lines is wanted";
     options->json = argument ? JSON_LINES : JSON_ONE;
-    return argument && strcmp(argument, "lines") != 0 ? "--json or --json=lines is wanted" : NULL;
-#endif
+    return JSON_REFUSED;
 }
 
 /* In explain the same options are taken, where they change the plan. */

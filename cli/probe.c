@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "commands.h"
-#include "config.h"
+#include "json.h"
 #include "message.h"
 #include "options.h"
 #include "probe_cache.h"
@@ -40,24 +40,18 @@ static const char *on_explain(void *into, const char *word)
     return NULL;
 }
 
-#ifdef HAVE_JANSSON
-static const char *const no_json = NULL;
-#else
-static const char *const no_json = "not in this build, which was made without jansson";
-#endif
-
 static const char *on_json(void *into, const char *unused)
 {
     (void)unused;
     ((struct probing *)into)->json = true;
-    return no_json;
+    return JSON_REFUSED;
 }
 
 static const char *on_diff(void *into, const char *unused)
 {
     (void)unused;
     ((struct probing *)into)->diff = true;
-    return no_json;
+    return JSON_REFUSED;
 }
 
 /* "veth0=3,4" */

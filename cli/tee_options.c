@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config.h"
+#include "json.h"
 #include "options.h"
 #include "sink_words.h"
 #include "tee.h"
@@ -172,13 +172,8 @@ static const char *on_json(void *into, const char *argument)
 {
     struct tee *tee = into;
     (void)argument;
-#ifndef HAVE_JANSSON
-    (void)tee;
-    return "this build has no JSON";
-#else
     tee->options.json = true;
-    return NULL;
-#endif
+    return JSON_REFUSED;
 }
 
 /* Under the name tee the options of GNU tee are known, and no others. */
