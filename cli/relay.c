@@ -95,8 +95,6 @@ static int listen_tcp(struct service *service, struct peer peer)
         return refuse_listen(service, "look at", strerror(errno));
     for (unsigned i = 1; i < threads && status == STATUS_DONE; i++)
         status = listen_once(service, &peer, true, (int)i, NULL);
-    if (status == STATUS_DONE)
-        say_listening(fd);
     return status;
 }
 
@@ -104,11 +102,9 @@ static int listen_unix(struct service *service, const struct peer *peer)
 {
     int fd = -1;
     const int status = listen_once(service, peer, false, -1, &fd);
-    if (status != STATUS_DONE)
-        return status;
-    service->made_path = strdup(peer->address.un.sun_path);
-    say_listening(fd);
-    return STATUS_DONE;
+    if (fd >= 0)
+        service->made_path = strdup(peer->address.un.sun_path);
+    return status;
 }
 
 static int listen_passed(struct service *service, int fd)
@@ -125,7 +121,6 @@ static int listen_passed(struct service *service, int fd)
         snprintf(text, sizeof text, "descriptor %d: %s", fd, why ? why : strerror(-error));
         return refuse_listen(service, "listen on", text);
     }
-    say_listening(fd);
     return STATUS_DONE;
 }
 
@@ -280,8 +275,7 @@ static void reload(struct service *service)
         log_event(LOG_LEVEL_ERROR, "not reloaded", LOG_TEXT("why", why));
         return;
     }
-    relay_set_targets(service->relay, list);
-    relay_set_taps(service->relay, taps);
+    relay_set_lists(service->relay, list, taps);
     tap_list_release(taps);
     log_event(LOG_LEVEL_INFO, "reloaded", LOG_NUMBER("targets", list->count));
     target_list_release(list);
@@ -374,7 +368,8 @@ static int serve(struct service *service)
     return totals.ended[RELAY_DRAINED] > 0 ? STATUS_FAILED : STATUS_DONE;
 }
 
-/* Signals first: from "listening on" on they mean what the manual says. */
+/* Signals first: from "listening on" on they mean what the manual says. That comes last, when nothing can
+ * fail any more. */
 static int open_all(struct service *service)
 {
     const int error = watch_signals(service);
@@ -386,7 +381,11 @@ static int open_all(struct service *service)
     int status = listen_all(service);
     if (status == STATUS_DONE)
         status = open_admin(service);
-    return status == STATUS_DONE ? relay_confine(service->words, service->made_path) : status;
+    if (status == STATUS_DONE)
+        status = relay_confine(service->words, service->made_path);
+    for (unsigned i = 0; status == STATUS_DONE && relay_listening(service->relay, i) >= 0; i++)
+        say_listening(relay_listening(service->relay, i));
+    return status;
 }
 
 /* What the words ask for is made, but nothing opened. */
@@ -400,7 +399,8 @@ static int prepare(struct service *service, struct relay_words *words)
     words->relay.targets = relay_words_targets(words, why, sizeof why);
     if (!words->relay.targets)
         return (int)usage_error("relay", "%s", why);
-    if (relay_taps_prepare(words->tap, words->taps, why, sizeof why) >= 0)
+    if (relay_taps_prepare(words->tap, words->taps, why, sizeof why) >= 0 &&
+        (relay_taps_check(words->tap, words->taps, why, sizeof why) >= 0 || words->user))
         words->relay.taps = relay_taps_open(words->tap, words->taps, why, sizeof why);
     if (!words->relay.taps) {
         target_list_release(words->relay.targets);

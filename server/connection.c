@@ -482,8 +482,6 @@ void connection_begin(struct worker *worker, int fd, const struct peer *peer)
     const struct relay_hooks *hooks = &worker->relay->options.hooks;
     const char *why = NULL;
 
-    worker->totals.accepted++;
-    worker->relay->active++;
     struct connection *connection = make(worker, fd, peer);
     if (!connection) {
         sys_close(fd);

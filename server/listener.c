@@ -141,10 +141,12 @@ static void come(struct loop *loop, struct watch *watch, uint32_t events)
 
     (void)loop;
     (void)events;
-    while (!listener->paused && watch->fd >= 0) {
+    while (!listener->paused && watch->fd >= 0 && (!listener->room || listener->room(listener))) {
         struct peer peer = {.length = sizeof peer.address};
         const int fd = fd_above_standard(
             net_accept(watch->fd, &peer.address.any, &peer.length, SOCK_NONBLOCK | SOCK_CLOEXEC));
+        if (fd < 0 && listener->left)
+            listener->left(listener);
         if (fd == -EAGAIN) {
             listener->at_a_turn = count > 0 ? count : 1;
             return;
@@ -155,9 +157,8 @@ static void come(struct loop *loop, struct watch *watch, uint32_t events)
             return;
         }
         count++;
-        if (fd >= 0) {
+        if (fd >= 0)
             listener->accepted(listener, fd, &peer);
-        }
         if (count >= listener->at_a_turn) {
             if (count > 1 && listener->at_a_turn < MOST_A_TURN)
                 listener->at_a_turn *= 2;

@@ -19,14 +19,21 @@ typedef void accepted_function(struct listener *listener, int fd, const struct p
 /* accept4(2), or watching, failed: said once in ten seconds. */
 typedef void refused_function(struct listener *listener, int error);
 
+/* Before each accept4(2): whether there is room for one more, which is the listener's until `accepted`, or
+ * until `left` says that none came. */
+typedef bool room_function(struct listener *listener);
+typedef void left_function(struct listener *listener);
+
 struct listener {
     struct watch watch;
     struct timer rest;
     struct loop *loop;
     accepted_function *accepted;
     refused_function *refused; /* may be NULL */
-    void *data;                /* the owner's */
-    bool shared;               /* other loops watch the same socket: EPOLLEXCLUSIVE */
+    room_function *room;       /* NULL: there always is; it pauses the listener if there is none */
+    left_function *left;
+    void *data;  /* the owner's */
+    bool shared; /* other loops watch the same socket: EPOLLEXCLUSIVE */
     bool resting, paused;
     uint64_t silent_until; /* a failure was said */
     unsigned at_a_turn, singles;

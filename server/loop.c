@@ -17,14 +17,7 @@ struct call {
     struct call *next;
     void (*function)(struct loop *, void *);
     void *data;
-    struct asked *asked; /* NULL: nobody waits */
-};
-
-/* Somebody who waits; freed by the one who comes last. */
-struct asked {
-    pthread_mutex_t mutex;
-    pthread_cond_t done_changed;
-    bool done, left;
+    bool *done; /* somebody waits until it is true; NULL: nobody */
 };
 
 struct loop {
@@ -42,89 +35,115 @@ struct loop {
 
     struct watch bell; /* an eventfd: others have called */
     pthread_mutex_t mutex;
+    pthread_cond_t answered; /* a call that somebody waits for has returned */
     struct call *calls, **calls_end;
 };
 
 /* ---- calls from other threads ---- */
 
-static void finish_call(struct asked *asked)
+/* The first of the calls is taken off. */
+static struct call *take_call(struct loop *loop)
 {
-    pthread_mutex_lock(&asked->mutex);
-    asked->done = true;
-    const bool left = asked->left;
-    pthread_cond_signal(&asked->done_changed);
-    pthread_mutex_unlock(&asked->mutex);
-    if (left)
-        free(asked);
+    struct call *call = loop->calls;
+
+    loop->calls = call->next;
+    if (!loop->calls)
+        loop->calls_end = &loop->calls;
+    return call;
 }
 
+static void call_is_over(struct loop *loop, struct call *call)
+{
+    if (call->done) {
+        *call->done = true;
+        pthread_cond_broadcast(&loop->answered);
+    }
+    free(call);
+}
+
+/* Those that there are by now; others ring again. */
 static void bell_rang(struct loop *loop, struct watch *watch, uint32_t events)
 {
     uint64_t count;
+    const struct call *last;
+
     (void)events;
     sys_read(watch->fd, &count, sizeof count);
     pthread_mutex_lock(&loop->mutex);
-    struct call *call = loop->calls;
-    loop->calls = NULL;
-    loop->calls_end = &loop->calls;
-    pthread_mutex_unlock(&loop->mutex);
-    while (call) {
-        struct call *next = call->next;
+    for (last = loop->calls; last && last->next; last = last->next)
+        ;
+    for (bool on = last != NULL; on && loop->calls;) {
+        struct call *call = take_call(loop);
+        on = call != last;
+        pthread_mutex_unlock(&loop->mutex);
         call->function(loop, call->data);
-        if (call->asked)
-            finish_call(call->asked);
-        free(call);
-        call = next;
+        pthread_mutex_lock(&loop->mutex);
+        call_is_over(loop, call);
     }
+    pthread_mutex_unlock(&loop->mutex);
 }
 
-static int post(struct loop *loop, void (*function)(struct loop *, void *), void *data,
-                struct asked *asked)
+/* Returns the call, of which nothing but the address means anything; or NULL: no memory. */
+static struct call *post(struct loop *loop, void (*function)(struct loop *, void *), void *data,
+                         bool *done)
 {
     const uint64_t one = 1;
     struct call *call = malloc(sizeof *call);
+
     if (!call)
-        return -ENOMEM;
-    *call = (struct call){.function = function, .data = data, .asked = asked};
+        return NULL;
+    *call = (struct call){.function = function, .data = data, .done = done};
     pthread_mutex_lock(&loop->mutex);
     *loop->calls_end = call;
     loop->calls_end = &call->next;
     pthread_mutex_unlock(&loop->mutex);
     sys_write(loop->bell.fd, &one, sizeof one); /* fails only if it rings already */
-    return 0;
+    return call;
 }
 
 int loop_call(struct loop *loop, void (*function)(struct loop *, void *), void *data)
 {
-    return post(loop, function, data, NULL);
+    return post(loop, function, data, NULL) ? 0 : -ENOMEM;
+}
+
+/* Whether the call had not begun: then it never will. */
+static bool withdraw(struct loop *loop, const struct call *call)
+{
+    struct call **link = &loop->calls;
+
+    while (*link && *link != call)
+        link = &(*link)->next;
+    struct call *found = *link;
+    if (!found)
+        return false;
+    *link = found->next;
+    if (!*link)
+        loop->calls_end = link;
+    free(found);
+    return true;
 }
 
 int loop_ask(struct loop *loop, void (*function)(struct loop *, void *), void *data)
 {
     enum { PATIENCE = 2 };
     struct timespec until;
-    struct asked *asked = calloc(1, sizeof *asked);
-    if (!asked)
-        return -ENOMEM;
-    pthread_mutex_init(&asked->mutex, NULL);
-    pthread_cond_init(&asked->done_changed, NULL);
-    const int error = post(loop, function, data, asked);
-    if (error < 0) {
-        free(asked);
-        return error;
-    }
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += PATIENCE;
-    pthread_mutex_lock(&asked->mutex);
+    bool done = false, withdrawn = false;
     int waited = 0;
-    while (!asked->done && waited != ETIMEDOUT)
-        waited = pthread_cond_timedwait(&asked->done_changed, &asked->mutex, &until);
-    const bool done = asked->done;
-    asked->left = true;
-    pthread_mutex_unlock(&asked->mutex);
-    if (done)
-        free(asked);
-    return done ? 0 : -ETIMEDOUT;
+
+    const struct call *call = post(loop, function, data, &done);
+    if (!call)
+        return -ENOMEM;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += PATIENCE;
+    pthread_mutex_lock(&loop->mutex);
+    while (!done && waited != ETIMEDOUT)
+        waited = pthread_cond_timedwait(&loop->answered, &loop->mutex, &until);
+    if (!done)
+        withdrawn = withdraw(loop, call);
+    while (!done && !withdrawn) /* it is just being called */
+        pthread_cond_wait(&loop->answered, &loop->mutex);
+    pthread_mutex_unlock(&loop->mutex);
+    return withdrawn ? -ETIMEDOUT : 0;
 }
 
 static void stop_here(struct loop *loop, void *data)
@@ -152,6 +171,17 @@ static int make_bell(struct loop *loop)
     return error;
 }
 
+static void make_locks(struct loop *loop)
+{
+    pthread_condattr_t steady; /* no matter what is done to the time of day */
+
+    pthread_mutex_init(&loop->mutex, NULL);
+    pthread_condattr_init(&steady);
+    pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
+    pthread_cond_init(&loop->answered, &steady);
+    pthread_condattr_destroy(&steady);
+}
+
 int loop_new(void *data, struct loop **ret)
 {
     struct loop *loop = calloc(1, sizeof *loop);
@@ -160,7 +190,7 @@ int loop_new(void *data, struct loop **ret)
     loop->data = data;
     loop->last = &loop->first;
     loop->calls_end = &loop->calls;
-    pthread_mutex_init(&loop->mutex, NULL);
+    make_locks(loop);
     loop->epoll = fd_above_standard(net_epoll_create());
     int error = loop->epoll < 0 ? loop->epoll : make_bell(loop);
     if (error < 0) {
@@ -182,15 +212,12 @@ void loop_free(struct loop *loop)
 {
     if (!loop)
         return;
-    while (loop->calls) {
-        struct call *call = loop->calls;
-        loop->calls = call->next;
-        if (call->asked)
-            finish_call(call->asked);
-        free(call);
-    }
+    while (loop->calls)
+        free(take_call(loop));
     loop_close(loop, &loop->bell);
     sys_close(loop->epoll);
+    pthread_cond_destroy(&loop->answered);
+    pthread_mutex_destroy(&loop->mutex);
     free(loop->heap);
     free(loop);
 }

@@ -66,9 +66,9 @@ uint64_t loop_now(struct loop *loop);
 void loop_later(struct loop *loop, struct task *task);
 void loop_not_later(struct loop *loop, struct task *task);
 
-/* From any thread: has the loop call a function. loop_call() returns at once; loop_ask() when the
- * function has returned, or -ETIMEDOUT (and the function may still be called: `data` must outlive
- * that). Return 0 or -ENOMEM. */
+/* From any thread: has the loop call a function, in the order in which it was asked. loop_call() returns at
+ * once; loop_ask() when the function has returned, or with -ETIMEDOUT when the loop has not come to it
+ * in two seconds: then it is not called any more. Return 0 or -ENOMEM. */
 int loop_call(struct loop *loop, void (*function)(struct loop *, void *), void *data);
 int loop_ask(struct loop *loop, void (*function)(struct loop *, void *), void *data);
 

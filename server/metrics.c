@@ -57,6 +57,13 @@ static const struct {
 } numbers[] = {
     {"sluice_relay_connections_accepted_total", "counter", "Connections accepted.", AT(accepted)},
     {"sluice_relay_connections_active", "gauge", "Connections now.", AT(active)},
+    {"sluice_relay_thread_connections_min", "gauge",
+     "Connections now of the thread that has the fewest.", AT(fewest)},
+    {"sluice_relay_thread_connections_max", "gauge",
+     "Connections now of the thread that has the most.", AT(most)},
+    {"sluice_relay_connections_handed_over_total", "counter",
+     "Connections that the thread which accepted them passed on to one that had fewer.",
+     AT(handed_over)},
     {"sluice_relay_accept_failures_total", "counter",
      "Times accept failed for want of descriptors or memory.", AT(accept_failures)},
     {"sluice_relay_pipes_max", "gauge", "Pipes that may be held at once.", AT(pipes_most)},

@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 
 #include "connection.h"
+#include "handover.h"
 #include "lib/sys.h"
 #include "log.h"
 #include "tap.h"
@@ -89,6 +90,7 @@ static unsigned descriptors_for(void)
 }
 
 static void look_again(struct loop *loop, struct timer *timer);
+static void end_here(struct loop *loop, void *data);
 
 static int make_worker(struct relay *relay, struct worker *worker, unsigned pipes)
 {
@@ -103,6 +105,7 @@ static int make_worker(struct relay *relay, struct worker *worker, unsigned pipe
     worker->targets = target_list_hold(relay->targets);
     worker->tap_list = tap_list_hold(relay->taps);
     worker->next_id = (uint64_t)(worker - relay->worker);
+    handover_init(&worker->handover);
     worker->scratch = malloc(WORKER_SCRATCH);
     worker->units.context = sluice_context_new(&options, &error);
     if (error == 0)
@@ -119,6 +122,7 @@ int relay_new(const struct relay_options *options, struct relay **ret)
     relay->targets = target_list_hold(options->targets);
     relay->taps = tap_list_hold(options->taps);
     pthread_mutex_init(&relay->rate_mutex, NULL);
+    pthread_mutex_init(&relay->lists_mutex, NULL);
     for (int i = 0; i < RELAY_DIRECTIONS; i++)
         rate_init(&relay->rate_all[i], options->rate_all, sys_now());
     relay->workers = options->threads ? options->threads : 1;
@@ -146,9 +150,8 @@ int relay_new(const struct relay_options *options, struct relay **ret)
 
 static void free_worker(struct worker *worker)
 {
-    while (worker->connections)
-        connection_kill(worker->connections, RELAY_DRAINED);
-    taps_free(worker);
+    if (!worker->relay)
+        return; /* it was never made */
     for (unsigned i = 0; i < worker->listeners; i++) {
         listener_stop(worker->listener[i]);
         free(worker->listener[i]);
@@ -163,6 +166,7 @@ static void free_worker(struct worker *worker)
     target_list_release(worker->targets);
     tap_list_release(worker->tap_list);
     free(worker->scratch);
+    handover_free(&worker->handover);
 }
 
 void relay_free(struct relay *relay)
@@ -171,30 +175,61 @@ void relay_free(struct relay *relay)
         return;
     if (relay->control)
         timer_clear(relay->control, &relay->drain_timer);
+    /* The last one to go tells the control loop: so all loops are there until all have gone. */
+    for (unsigned i = 0; relay->worker && i < relay->workers; i++)
+        if (relay->worker[i].loop) {
+            end_here(relay->worker[i].loop, NULL);
+            taps_free(&relay->worker[i]);
+        }
     for (unsigned i = 0; relay->worker && i < relay->workers; i++)
         free_worker(&relay->worker[i]);
     free(relay->worker);
     target_list_release(relay->targets);
     tap_list_release(relay->taps);
     pthread_mutex_destroy(&relay->rate_mutex);
+    pthread_mutex_destroy(&relay->lists_mutex);
     free(relay);
 }
 
 /* ---- listening ---- */
+
+static void check_drained(struct loop *loop, void *data)
+{
+    struct relay *relay = data;
+    if (relay->draining && relay->active == 0 && relay->taps_alone == 0)
+        loop_stop(loop);
+}
 
 static bool is_full(const struct relay *relay)
 {
     return relay->active >= relay->options.max_connections;
 }
 
-static void pause_if_full(struct worker *worker)
+/* Without memory to look again, one more is let in: else nobody might be any more. */
+static bool pause_all(struct worker *worker)
 {
-    if (worker->full || !is_full(worker->relay) ||
-        timer_set(worker->loop, &worker->look_again, loop_now(worker->loop) + full_look) < 0)
-        return;
+    if (timer_set(worker->loop, &worker->look_again, loop_now(worker->loop) + full_look) < 0)
+        return false;
     worker->full = true;
     for (unsigned i = 0; i < worker->listeners; i++)
         listener_pause(worker->listener[i]);
+    return true;
+}
+
+/* A connection counts before it is accepted: so there are never more, whoever else accepts just now. */
+static bool take_room(struct listener *listener)
+{
+    struct worker *worker = listener->data;
+    struct relay *relay = worker->relay;
+    unsigned active = relay->active;
+
+    while (active < relay->options.max_connections)
+        if (atomic_compare_exchange_weak(&relay->active, &active, active + 1))
+            return true;
+    if (pause_all(worker))
+        return false;
+    relay->active++;
+    return true;
 }
 
 static void resume_if_room(struct worker *worker)
@@ -207,6 +242,20 @@ static void resume_if_room(struct worker *worker)
         listener_resume(worker->listener[i]);
 }
 
+static void release_room(struct worker *worker)
+{
+    const bool last = --worker->relay->active == 0;
+
+    resume_if_room(worker);
+    if (last && worker->draining)
+        loop_call(worker->relay->control, check_drained, worker->relay);
+}
+
+static void leave_room(struct listener *listener)
+{
+    release_room(listener->data);
+}
+
 static void look_again(struct loop *loop, struct timer *timer)
 {
     struct worker *worker = OWNER_OF(timer, struct worker, look_again);
@@ -217,9 +266,17 @@ static void look_again(struct loop *loop, struct timer *timer)
 
 static void accepted(struct listener *listener, int fd, const struct peer *peer)
 {
-    struct worker *worker = listener->data;
-    connection_begin(worker, fd, peer);
-    pause_if_full(worker);
+    struct worker *worker = listener->data, *to = handover_place(worker);
+
+    worker->totals.accepted++;
+    if (to != worker && handover_give(to, fd, peer)) {
+        worker->totals.handed_over++;
+    } else {
+        worker->active++;
+        connection_begin(worker, fd, peer);
+    }
+    if (!worker->full && is_full(worker->relay))
+        pause_all(worker);
 }
 
 static void cannot_accept(struct listener *listener, int error)
@@ -242,6 +299,8 @@ static int listen_in(struct worker *worker, int fd, bool shared)
     listener->watch.fd = fd;
     listener->accepted = accepted;
     listener->refused = cannot_accept;
+    listener->room = take_room;
+    listener->left = leave_room;
     listener->data = worker;
     listener->shared = shared;
     const int error = listener_start(worker->loop, listener);
@@ -267,6 +326,48 @@ int relay_listen(struct relay *relay, int fd, int index)
     return error;
 }
 
+int relay_listening(const struct relay *relay, unsigned i)
+{
+    const struct worker *first = relay->worker;
+    return i < first->listeners ? first->listener[i]->watch.fd : -1;
+}
+
+/* ---- every loop ---- */
+
+int relay_each_loop(struct relay *relay, void (*function)(struct loop *, void *), void *data)
+{
+    int error = 0;
+    for (unsigned i = 0; i < relay->workers; i++) {
+        if (!relay->worker[i].started) { /* it is in this thread, or in none */
+            function(relay->worker[i].loop, data);
+            continue;
+        }
+        const int one = loop_ask(relay->worker[i].loop, function, data);
+        if (one < 0)
+            error = one;
+    }
+    return error;
+}
+
+static void nothing(struct loop *loop, void *data)
+{
+    (void)loop;
+    (void)data;
+}
+
+/* Has each loop call a function, even one that is busy for long: that is waited for at most as long as
+ * loop_ask() waits. */
+static void tell_loops(struct relay *relay, void (*function)(struct loop *, void *))
+{
+    for (unsigned i = 0; i < relay->workers; i++) {
+        if (!relay->worker[i].started)
+            function(relay->worker[i].loop, NULL);
+        else
+            loop_call(relay->worker[i].loop, function, NULL);
+    }
+    relay_each_loop(relay, nothing, NULL);
+}
+
 /* ---- the end ---- */
 
 static void stop_listening(struct worker *worker)
@@ -275,21 +376,10 @@ static void stop_listening(struct worker *worker)
         listener_stop(worker->listener[i]);
 }
 
-static void check_drained(struct loop *loop, void *data)
-{
-    struct relay *relay = data;
-    if (relay->draining && relay->active == 0 && relay->taps_alone == 0)
-        loop_stop(loop);
-}
-
 void worker_released(struct worker *worker)
 {
-    struct relay *relay = worker->relay;
-    const bool last = --relay->active == 0;
-
-    resume_if_room(worker);
-    if (last && worker->draining)
-        loop_call(relay->control, check_drained, relay);
+    worker->active--;
+    release_room(worker);
 }
 
 void worker_released_tap(struct worker *worker)
@@ -313,7 +403,8 @@ static void drain_here(struct loop *loop, void *data)
 static void end_here(struct loop *loop, void *data)
 {
     struct worker *worker = loop_data(loop);
-    (void)data;
+
+    handover_take(loop, data);
     while (worker->connections)
         connection_kill(worker->connections, RELAY_DRAINED);
 }
@@ -333,7 +424,7 @@ void relay_drain(struct relay *relay)
         return;
     relay->draining = true;
     log_event(LOG_LEVEL_INFO, "draining", LOG_NUMBER("connections", relay->active));
-    relay_each_loop(relay, drain_here, NULL);
+    tell_loops(relay, drain_here);
     relay->drain_timer.fire = drained_long_enough;
     if (relay->options.drain_timeout)
         timer_set(relay->control, &relay->drain_timer, sys_now() + relay->options.drain_timeout);
@@ -347,8 +438,8 @@ bool relay_draining(const struct relay *relay)
 
 void relay_stop(struct relay *relay)
 {
-    relay_each_loop(relay, drain_here, NULL);
-    relay_each_loop(relay, end_here, NULL);
+    tell_loops(relay, drain_here);
+    tell_loops(relay, end_here);
     loop_stop(relay->control);
 }
 
@@ -401,47 +492,33 @@ struct loop *relay_control(const struct relay *relay)
     return relay->control;
 }
 
-int relay_each_loop(struct relay *relay, void (*function)(struct loop *, void *), void *data)
-{
-    int error = 0;
-    for (unsigned i = 0; i < relay->workers; i++) {
-        if (!relay->worker[i].started) { /* it is in this thread, or in none */
-            function(relay->worker[i].loop, data);
-            continue;
-        }
-        const int one = loop_ask(relay->worker[i].loop, function, data);
-        if (one < 0)
-            error = one;
-    }
-    return error;
-}
-
-static void change_targets(struct loop *loop, void *data)
+/* Those of now, whenever it comes to it. */
+static void take_lists(struct loop *loop, void *data)
 {
     struct worker *worker = loop_data(loop);
+    struct relay *relay = worker->relay;
+
+    (void)data;
     target_list_release(worker->targets);
-    worker->targets = target_list_hold(data);
-}
-
-void relay_set_targets(struct relay *relay, struct target_list *targets)
-{
-    target_list_release(relay->targets);
-    relay->targets = target_list_hold(targets);
-    relay_each_loop(relay, change_targets, targets);
-}
-
-static void change_taps(struct loop *loop, void *data)
-{
-    struct worker *worker = loop_data(loop);
     tap_list_release(worker->tap_list);
-    worker->tap_list = tap_list_hold(data);
+    pthread_mutex_lock(&relay->lists_mutex);
+    worker->targets = target_list_hold(relay->targets);
+    worker->tap_list = tap_list_hold(relay->taps);
+    pthread_mutex_unlock(&relay->lists_mutex);
 }
 
-void relay_set_taps(struct relay *relay, struct tap_list *taps)
+void relay_set_lists(struct relay *relay, struct target_list *targets, struct tap_list *taps)
 {
-    tap_list_release(relay->taps);
+    struct target_list *old_targets = relay->targets;
+    struct tap_list *old_taps = relay->taps;
+
+    pthread_mutex_lock(&relay->lists_mutex);
+    relay->targets = target_list_hold(targets);
     relay->taps = tap_list_hold(taps);
-    relay_each_loop(relay, change_taps, taps);
+    pthread_mutex_unlock(&relay->lists_mutex);
+    target_list_release(old_targets);
+    tap_list_release(old_taps);
+    tell_loops(relay, take_lists);
 }
 
 struct target_list *relay_targets(struct relay *relay)
@@ -454,6 +531,7 @@ struct target_list *relay_targets(struct relay *relay)
 static void add_totals(const struct relay_totals *from, struct relay_totals *to)
 {
     to->accepted += from->accepted;
+    to->handed_over += from->handed_over;
     for (int i = 0; i < RELAY_REASONS; i++)
         to->ended[i] += from->ended[i];
     to->connects += from->connects;
@@ -480,6 +558,12 @@ int relay_read(struct relay *relay, struct relay_totals *ret)
     *ret = (struct relay_totals){0};
     const int error = relay_each_loop(relay, read_here, ret);
     ret->active = relay->active;
+    ret->fewest = UINT64_MAX;
+    for (unsigned i = 0; i < relay->workers; i++) {
+        const uint64_t active = relay->worker[i].active;
+        ret->fewest = active < ret->fewest ? active : ret->fewest;
+        ret->most = active > ret->most ? active : ret->most;
+    }
     ret->draining = relay->draining;
     return error;
 }

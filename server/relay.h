@@ -93,6 +93,9 @@ const char *relay_tap_failure_name(enum relay_tap_failure failure);
 /* Everything that is counted, summed over the loops. */
 struct relay_totals {
     uint64_t accepted, active, idle_units; /* connections so far; now; transfers kept for reuse */
+    uint64_t fewest,
+        most; /* connections now of the loop that has fewest, and of the one that has most */
+    uint64_t handed_over; /* by the loop that accepted them to another one */
     uint64_t ended[RELAY_REASONS];
     uint64_t accept_failures;
     uint64_t bytes[RELAY_DIRECTIONS];                             /* delivered */
@@ -134,6 +137,9 @@ void relay_free(struct relay *relay);
  * -1: all do (one socket, passed or UNIX). Before relay_run(). */
 int relay_listen(struct relay *relay, int fd, int index);
 
+/* Listening descriptor number `i`, of those that the control loop accepts from; -1: there are no more. */
+int relay_listening(const struct relay *relay, unsigned i);
+
 /* The loop of the thread that calls relay_run(): for metrics and the like. */
 struct loop *relay_control(const struct relay *relay);
 
@@ -145,12 +151,11 @@ int relay_run(struct relay *relay);
 void relay_drain(struct relay *relay); /* accept no more, finish, at most drain_timeout */
 bool relay_draining(const struct relay *relay);
 void relay_stop(struct relay *relay); /* at once */
-/* New connections go there; those that live are left alone. Takes a reference. */
-void relay_set_targets(struct relay *relay, struct target_list *targets);
-/* The same of taps. NULL: none. */
-void relay_set_taps(struct relay *relay, struct tap_list *taps);
-/* Calls a function in each connection loop's thread, one after another, and returns when all have:
- * to replace what hooks look at. 0 or a negative errno. */
+/* New connections go there, and are tapped so; those that live are left alone. Takes references. taps: NULL:
+ * none. */
+void relay_set_lists(struct relay *relay, struct target_list *targets, struct tap_list *taps);
+/* Calls a function in each connection loop's thread, one after another, and returns when all have: to replace
+ * what hooks look at. 0, or -ETIMEDOUT: one is busy for long, and does not call it any more; -ENOMEM. */
 int relay_each_loop(struct relay *relay, void (*function)(struct loop *, void *), void *data);
 /* The counters; asks each loop. 0 or -ETIMEDOUT: what could be read is filled in. */
 int relay_read(struct relay *relay, struct relay_totals *ret);

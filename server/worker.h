@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 
+#include "handover.h"
 #include "lib/rate.h"
 #include "relay.h"
 #include "unit.h"
@@ -25,6 +26,8 @@ struct worker {
     unsigned taps_alone_count;
     struct listener **listener;
     unsigned listeners;
+    atomic_uint active; /* its connections, those among them that are on their way to it */
+    struct handover handover;
     bool draining, full;
     struct timer look_again;    /* while it is full: whether others have made room */
     struct relay_totals totals; /* those that units do not count */
@@ -42,6 +45,7 @@ struct relay {
     atomic_uint taps_alone; /* taps that are to deliver what waits for them */
     bool draining;
     struct timer drain_timer;
+    pthread_mutex_t lists_mutex; /* of the two that follow */
     struct target_list *targets;
     struct tap_list *taps;
     pthread_mutex_t rate_mutex;
