@@ -158,6 +158,7 @@ struct sluice_fanout {
     bool by_memory;    /* the next round is: the last one was small */
     bool cannot_tee;   /* a call that rounds through pipes need is refused: never again */
     bool confirms_end; /* splice said "end": read has to agree */
+    bool in_vain;      /* a stream was asked for more last, and said EAGAIN */
     bool ended;        /* nothing more is taken */
     bool idle;         /* the source was waited for: have sinks left meanwhile? */
     bool failed;

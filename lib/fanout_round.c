@@ -469,6 +469,22 @@ static void count_round(struct sluice_fanout *fanout, uint64_t bytes)
         fanout->by_memory = true;
 }
 
+/* Before TCP's urgent data it says EAGAIN, too, whatever there is behind it: asked twice in vain, a byte is
+ * looked for. */
+static int cannot_splice(struct sluice_fanout *fanout, int error)
+{
+    const bool again = fanout->in_vain;
+    char byte;
+
+    fanout->in_vain = error == -EAGAIN && fanout->in.endpoint->kind == SLUICE_KIND_STREAM;
+    if (again && fanout->in_vain &&
+        sys_recv(fanout->in.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0) {
+        fanout->confirms_end = true;
+        return 0;
+    }
+    return settle_source(fanout, CALL_SPLICE_IN, error);
+}
+
 static ssize_t take_by_pipe(struct sluice_fanout *fanout, uint64_t most)
 {
     struct side *in = &fanout->in;
@@ -479,7 +495,8 @@ static ssize_t take_by_pipe(struct sluice_fanout *fanout, uint64_t most)
     if (value <= 0)
         stash_put(fanout, master);
     if (value < 0)
-        return settle_source(fanout, CALL_SPLICE_IN, (int)value);
+        return cannot_splice(fanout, (int)value);
+    fanout->in_vain = false;
     /* It says so too on procfs, and before TCP's urgent data. */
     if (value == 0 &&
         ((in->endpoint->medium & MEDIA_SEEKABLE) || in->endpoint->kind == SLUICE_KIND_STREAM))

@@ -118,7 +118,8 @@ static bool is_our_lack(int error)
            error == -ENOSPC;
 }
 
-static void target_refused(struct connection *connection, int error)
+/* It is left, and the next one is to be tried. */
+static void leave_target(struct connection *connection, int error)
 {
     struct worker *worker = connection->worker;
     struct target *target = connection->target;
@@ -133,6 +134,11 @@ static void target_refused(struct connection *connection, int error)
         log_event(LOG_LEVEL_WARNING, "set aside", LOG_TEXT("target", target->name));
     target->active--;
     connection->target = NULL;
+}
+
+static void target_refused(struct connection *connection, int error)
+{
+    leave_target(connection, error);
     connection_connect(connection);
 }
 
@@ -156,8 +162,10 @@ static int open_target(struct connection *connection)
     return error == -EINTR ? -EINPROGRESS : error; /* it goes on by itself */
 }
 
-/* Tries one target. Returns whether that is settled, for now. */
-static bool connect_one(struct connection *connection)
+enum attempt { SETTLED = 0, REFUSED, NO_MEMORY }; /* settled: for now */
+
+/* Tries one target. Settled, the connection may be gone. */
+static enum attempt connect_one(struct connection *connection)
 {
     struct loop *loop = connection_loop(connection);
     struct end *end = &connection->end[END_TARGET];
@@ -171,10 +179,10 @@ static bool connect_one(struct connection *connection)
     }
     if (error == 0) {
         connected(connection);
-        return true;
+        return SETTLED;
     }
     if (error == -EINPROGRESS)
-        return true;
+        return SETTLED;
     /* EAGAIN: a UNIX socket's queue is full for the moment. */
     if ((is_our_lack(error) || error == -EAGAIN) && loop_now(loop) < connection->timer.at) {
         loop_close(loop, &end->watch);
@@ -183,36 +191,62 @@ static bool connect_one(struct connection *connection)
         connection->target->active--;
         connection->target = NULL;
         connection->deadline = connection->timer.at;
-        return timer_set(loop, &connection->timer, loop_now(loop) + CONNECTION_RETRY) == 0;
+        return timer_set(loop, &connection->timer, loop_now(loop) + CONNECTION_RETRY) == 0
+                   ? SETTLED
+                   : NO_MEMORY;
     }
-    target_refused(connection, error);
-    return true;
+    leave_target(connection, error);
+    return REFUSED;
 }
 
-void connection_connect(struct connection *connection)
+/* The next target that is to be tried; false: as many as there are have been. */
+static bool choose_target(struct connection *connection)
 {
     struct worker *worker = connection->worker;
-    const uint64_t now = loop_now(worker->loop);
-
-    connection->phase = PHASE_CONNECTING;
-    if (!connection->targets)
-        connection->targets = target_list_hold(worker->targets);
     struct target_list *list = connection->targets;
-    struct target *target = target_choose(list, connection->tried, now);
-    if (!target) {
-        connection_refuse(connection, RELAY_NO_TARGET, "no target could be connected to");
-        return;
-    }
+    const uint64_t now = loop_now(worker->loop);
+    struct target *target =
+        connection->attempts < list->count ? target_choose(list, connection->tried, now) : NULL;
+
+    if (!target)
+        return false;
     const unsigned index = (unsigned)(target - list->target);
     if (index < 64)
         connection->tried |= UINT64_C(1) << index;
+    connection->attempts++;
     connection->target = target;
     target->active++;
     connection->moved = now;
+    return true;
+}
+
+static int set_time(struct connection *connection)
+{
     const uint64_t until =
-        connection->waiting ? connection->deadline : now + worker->relay->options.connect_timeout;
+        connection->waiting
+            ? connection->deadline
+            : connection->moved + connection->worker->relay->options.connect_timeout;
+
     connection->waiting = false;
-    if (timer_set(worker->loop, &connection->timer, until) < 0 || !connect_one(connection))
+    return timer_set(connection_loop(connection), &connection->timer, until);
+}
+
+/* Those that refuse at once are as many as there are targets: so this is a loop. */
+void connection_connect(struct connection *connection)
+{
+    enum attempt attempt = REFUSED;
+
+    connection->phase = PHASE_CONNECTING;
+    if (!connection->targets)
+        connection->targets = target_list_hold(connection->worker->targets);
+    while (attempt == REFUSED) {
+        if (!choose_target(connection)) {
+            connection_refuse(connection, RELAY_NO_TARGET, "no target could be connected to");
+            return;
+        }
+        attempt = set_time(connection) < 0 ? NO_MEMORY : connect_one(connection);
+    }
+    if (attempt == NO_MEMORY)
         connection_kill(connection, RELAY_NO_MEMORY);
 }
 
@@ -229,6 +263,7 @@ void connection_connect_event(struct connection *connection, uint32_t events)
     if (!(events & EPOLLOUT))
         return;
     target->readable = events & (EPOLLIN | EPOLLRDHUP);
+    target->urgent = events & EPOLLPRI ? END_URGENT : 0;
     target->hup = events & EPOLLRDHUP;
     connected(connection);
 }
@@ -237,6 +272,7 @@ void connection_connect_late(struct connection *connection)
 {
     if (connection->waiting) {
         connection->tried = 0;
+        connection->attempts = 0;
         connection_connect(connection);
     } else {
         target_refused(connection, -ETIMEDOUT);

@@ -239,6 +239,8 @@ static void relay_event(struct connection *connection, int which_end, uint32_t e
         end->readable = true;
     if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
         end->hup = true;
+    if (events & EPOLLPRI)
+        end->urgent = END_URGENT;
     if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
         end->writable = true;
     check_gone(connection, which_end, events);
@@ -420,6 +422,8 @@ static void end_event(struct connection *connection, int which_end, uint32_t eve
             break;
         }
         client->hup |= (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+        if (events & EPOLLPRI)
+            client->urgent = END_URGENT;
         client->readable |= (events & ~(uint32_t)EPOLLOUT) != 0;
         client->writable |= (events & EPOLLOUT) != 0;
         if (connection->phase == PHASE_HEADER)

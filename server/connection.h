@@ -27,7 +27,10 @@ enum phase {
 enum { END_CLIENT = 0, END_TARGET, ENDS };
 
 /* What of an end is watched, once and for all, by edges. */
-enum { END_WATCHED = EPOLLIN | EPOLLOUT | EPOLLRDHUP };
+enum { END_WATCHED = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI };
+
+/* What `urgent` begins with. */
+enum { END_URGENT = 2 };
 
 /* Nanoseconds before it is tried again: a connect that found no descriptor, or a UNIX target's queue
  * full; and whether what was sent to a side that is to be reset has got there. */
@@ -37,6 +40,7 @@ struct end {
     struct watch watch;
     bool readable, writable; /* told by an edge, and not called back by an EAGAIN since */
     bool hup;                /* it has ended, or failed: reading on comes to that */
+    unsigned char urgent; /* TCP's urgent data has come: so often it is yet to be asked past it */
     bool is_unix;
     bool watched;
     bool reset; /* it failed: to its peer the connection was reset */
@@ -85,11 +89,12 @@ struct connection {
     unsigned char reset_end; /* in RESETTING and CLOSING: the side that is left */
     unsigned char thrown;    /* pieces of input thrown away, in CLOSING */
     unsigned char reason;
+    uint16_t attempts; /* targets tried in a row */
     bool waiting;
     bool timed; /* there is an idle timeout: `moved` is kept */
 };
 
-/* Takes over an accepted descriptor. */
+/* Takes over an accepted descriptor, which the worker and the relay count already. */
 void connection_begin(struct worker *worker, int fd, const struct peer *peer);
 
 /* Ends it now, whatever it holds. */

@@ -213,6 +213,15 @@ static bool may_go(struct connection *connection, int which)
            ((direction->wait & SLUICE_WAIT_SINK_OUT) && writable);
 }
 
+/* What is behind TCP's urgent data no other edge tells of, and a read falls short before it, as if there were
+ * nothing; splice(2) even says EAGAIN. So it is asked again until it was in vain, twice: recv gets past. */
+static bool asks_past_urgent(struct end *source, bool moved)
+{
+    if (source->urgent > 0)
+        source->urgent = (unsigned char)(moved ? END_URGENT : source->urgent - 1);
+    return source->urgent > 0;
+}
+
 /* Returns whether to go on at once. */
 static bool waits(struct connection *connection, int which, const struct sluice_wait *wait,
                   uint64_t moved)
@@ -225,9 +234,10 @@ static bool waits(struct connection *connection, int which, const struct sluice_
         sink_of(connection, which)->writable = false;
     if (wait->mask & SLUICE_WAIT_SOURCE_IN)
         /* Told that it has ended, we read on until the end comes: no other edge will. */
-        source->readable = source->hup && moved > 0;
+        source->readable = asks_past_urgent(source, moved > 0) || (source->hup && moved > 0);
     if (sluice_transfer_parked(direction->unit->transfer) == 0) {
         judge(direction, moved);
+        direction->bulk &= moved > 0 || !source->urgent;
         give_back(connection, direction);
     }
     return true; /* may_go() knows */
@@ -311,6 +321,19 @@ static bool tapped_may_go(struct connection *connection, int which)
     return tap_is_stirred(direction->tap) || may_go(connection, which);
 }
 
+static void tapped_waits(struct connection *connection, int which, const struct tap_turn *turn)
+{
+    struct end *source = source_of(connection, which);
+
+    if (turn->wait & SLUICE_WAIT_SOURCE_IN) {
+        source->readable = asks_past_urgent(source, turn->moved);
+        if (source->readable)
+            loop_later(connection_loop(connection), &connection->task);
+    }
+    if (turn->wait & SLUICE_WAIT_SINK_OUT)
+        sink_of(connection, which)->writable = false;
+}
+
 /* A step goes on until each side has said EAGAIN, or the budget is used: so one is enough. */
 static void move_tapped(struct connection *connection, int which)
 {
@@ -327,10 +350,7 @@ static void move_tapped(struct connection *connection, int which)
     direction->wait = turn.wait;
     switch (state) {
     case TAP_WAITS:
-        if (turn.wait & SLUICE_WAIT_SOURCE_IN)
-            source_of(connection, which)->readable = false;
-        if (turn.wait & SLUICE_WAIT_SINK_OUT)
-            sink_of(connection, which)->writable = false;
+        tapped_waits(connection, which, &turn);
         break;
     case TAP_HAS_MORE:
         source_of(connection, which)->readable = true; /* it was not asked to the end */
