@@ -17,6 +17,7 @@
 #include "address.h"
 #include "descriptor.h"
 #include "message.h"
+#include "server/peer.h"
 #include "signals.h"
 
 /* "127.0.0.1:9000", "[::1]:9000", or the path. */
@@ -106,7 +107,7 @@ static int resolve(const struct address *address, bool passive, struct addrinfo 
         return 0;
     if (error == EAI_SYSTEM)
         return -errno;
-    look_up_failure = gai_strerror(error);
+    look_up_failure = peer_look_up_words(error);
     return error == EAI_MEMORY ? -ENOMEM : error == EAI_AGAIN ? -EAGAIN : -ENOENT;
 }
 

@@ -136,6 +136,23 @@ static int check_port(const char *port, bool listens, const char **why)
     return 0;
 }
 
+const char *peer_look_up_words(int error)
+{
+    static const struct {
+        int error;
+        const char *words;
+    } known[] = {
+        {EAI_SERVICE, "no service has that name: a port is a number, or a name of /etc/services"},
+        {EAI_NONAME, "no host has that name"},
+        {EAI_AGAIN, "no name server answers now, which would know that host"},
+    };
+
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (known[i].error == error)
+            return known[i].words;
+    return error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error);
+}
+
 static int look_up(const char *host, const char *port, bool listens, struct peer *ret,
                    const char **why)
 {
@@ -150,7 +167,7 @@ static int look_up(const char *host, const char *port, bool listens, struct peer
     if (error != 0)
         error = getaddrinfo(host, port, &hints, &list);
     if (error != 0) {
-        *why = error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error);
+        *why = peer_look_up_words(error);
         return error == EAI_MEMORY ? -ENOMEM : error == EAI_AGAIN ? -EAGAIN : -ENOENT;
     }
     ret->length = list->ai_addrlen;

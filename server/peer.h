@@ -44,4 +44,7 @@ const char *small_peer_text(const struct small_peer *peer, char text[static PEER
  */
 int peer_parse(const char *text, bool listens, struct peer *ret, const char **why);
 
+/* Why getaddrinfo(3) failed. */
+const char *peer_look_up_words(int error);
+
 #endif

@@ -10,6 +10,7 @@ refused() {
     shift 2
     expect_status "$status" sluice relay "$@"
     expect_match "$pattern" "$T/stderr"
+    ! grep -q '^listening' "$T/stderr" || fail "it says that it listens, and then that it cannot: $(cat "$T/stderr")"
 }
 
 # ---- words ----
@@ -28,6 +29,11 @@ refused 2 "target ':x/y': a port is a number or" :0 :x/y
 refused 2 "target 'unix:': a path follows" :0 unix:
 refused 2 "'fd:x': a descriptor is a number" fd:x :1
 refused 2 "target 'no.such.host.invalid:80': " :0 no.such.host.invalid:80
+no_service='no service has that name: a port is a number, or a name of /etc/services'
+refused 2 "target 'tcp:127.0.0.1:nosuchport': $no_service" :0 tcp:127.0.0.1:nosuchport
+refused 2 "target 'localhost:nosuchport': $no_service" :0 localhost:nosuchport
+refused 1 "cannot look up ':nosuchport': $no_service" :nosuchport :1
+refused 2 "--metrics=:nosuchport: $no_service" --metrics :nosuchport :0 :1
 SLUICE_TIMEOUT=10
 long=$T/$(printf 'x%.0s' {1..120})
 refused 2 'at most 107 bytes' "unix:$long" :1
@@ -39,6 +45,7 @@ refused 2 "'$T/empty' has no target" --targets "$T/empty" :0
 # ---- places that are taken or forbidden ----
 start_relay -q :0 :1
 refused 1 "cannot listen on '$ADDRESS': Address already in use" "$ADDRESS" :1
+refused 1 "cannot listen on '$ADDRESS' .--metrics.: Address already in use" --metrics "$ADDRESS" :0 :1
 stop_relay
 : >"$T/file"
 refused 1 'Address already in use .the path exists' "unix:$T/file" :1

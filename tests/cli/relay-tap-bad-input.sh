@@ -10,6 +10,7 @@ refused() {
     shift 3
     expect_status "$status" sluice relay --tap "$tap" "$@" :0 :1
     expect_match "^sluice: .*$pattern" "$T/stderr"
+    ! grep -q '^listening' "$T/stderr" || fail "it says that it listens, and then that it cannot: $(cat "$T/stderr")"
 }
 cd "$T"
 
@@ -36,6 +37,10 @@ refused 1 'descriptor 8: it is neither a pipe nor a file' fd:8 8</dev/null
 : >"$T/file"
 refused 1 'descriptor 8: it is not open for writing' fd:8 8<"$T/file"
 refused 1 'no.such.host.invalid' tcp:no.such.host.invalid:9
+refused 1 "--tap=tcp:127.0.0.1:nosuchport: no service has that name: a port is a number, or a name of /etc/services" \
+    tcp:127.0.0.1:nosuchport
+refused 1 "cannot tap into '/nowhere/%n': /nowhere/: No such file or directory" /nowhere/%n
+refused 1 "cannot tap into '/nowhere/%n': /nowhere/: No such file or directory" /nowhere/%n --metrics=:0
 refused 1 "cannot tap into 'no/%n': no/: No such file or directory" no/%n
 refused 1 "cannot tap into 'file/%n': file/: Not a directory" file/%n
 refused 1 "cannot tap into '$T': $T: Is a directory" "$T"
