@@ -29,12 +29,13 @@ class Slow:
 class Through:
     """One client that sends it all, through a relay with one tap, to a target that reads it all."""
 
-    def __init__(self, tap, *options, data=DATA):
+    def __init__(self, tap, *options, data=DATA, beside=None):
         self.data = data
-        self.target = tcp_listener()
+        self.target = beside.target if beside else tcp_listener()
         self.target.listen(4)
-        self.relay = Relay("--metrics=:0", "--tap", tap, *options,
-                           target=f"127.0.0.1:{self.target.getsockname()[1]}")
+        self.relay = beside.relay if beside else Relay(
+            "--metrics=:0", "--tap", tap, *options,
+            target=f"127.0.0.1:{self.target.getsockname()[1]}")
         self.client = self.relay.client()
         self.peer = self.target.accept()[0]
         self.peer.settimeout(LIMIT)
@@ -166,10 +167,24 @@ def ends_in_good_order():
         same_bytes(got, DATA[:len(got)], "the prefix that it has")
 
 
+def is_cut_off_in_each_thread():
+    """Taps that go on alone in several threads, when their time is up: all are told, and the relay ends."""
+    slow = Slow()
+    tap = f"{slow.word},from=client,slow=wait,lag=32M,lag-pipes=200"
+    first = Through(tap, "-t", "2", "--drain-timeout=0.3", data=DATA[:8 << 20])
+    second = Through(tap, data=DATA[:8 << 20], beside=first)
+    first.finish()
+    second.finish()
+    first.relay.signal(signal.SIGTERM)
+    result = first.relay.finish().expect(0)
+    for number in (0, 1):
+        result.says(rf"warning tap incomplete id={number} .*delivered=\d+ lost=\d+$")
+
+
 def cpu_of(pid):
     fields = proc(pid, "stat").rsplit(") ", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-each(lambda part: part(), [detach, drop, wait, spill, ends_in_good_order])
+each(lambda part: part(), [detach, drop, wait, spill, ends_in_good_order, is_cut_off_in_each_thread])
 PY
