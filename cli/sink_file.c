@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "attributes.h"
 #include "descriptor.h"
 #include "signals.h"
 
@@ -78,52 +79,71 @@ static int open_unseen(struct sink_file *sink, const char **operation)
     return error;
 }
 
-/* The new file gets the mode, and where that is permitted the owner, of the one that it replaces. */
-static int take_attributes(const struct sink_file *sink, const struct stat *status)
+static bool same_file(const struct stat *a, const struct stat *b)
 {
-    mode_t mode = status->st_mode & 07777;
-
-    if (fchown(sink->fd, status->st_uid, status->st_gid) < 0) {
-        if (errno != EPERM)
-            return -errno;
-        mode &= (mode_t) ~(S_ISUID | S_ISGID); /* of another owner: they would mean somebody else */
-    }
-    return fchmod(sink->fd, mode) < 0 ? -errno : 0;
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-/* Some file systems give all their files to one user. */
-static bool owns_directory(const struct sink_file *sink, uid_t user)
+/* Whose the directory is, and whose the file is that will be replaced (which we may have given to him), could
+ * change the sink in any case. Some file systems give all their files to one user. */
+static bool is_trusted(const struct sink_file *sink, uid_t user)
 {
     struct stat status = {0};
     char *directory = directory_of(sink->path);
     const bool owns = directory && stat(directory, &status) == 0 && status.st_uid == user;
 
     free(directory);
-    return owns;
+    return owns || user == geteuid() || (sink->replaces && user == sink->owner);
+}
+
+/* Nobody else goes on with it; 0, or a negative errno. 1: meanwhile it is no longer what has the name (the run
+ * that had locked it has made it the sink). */
+static int lock_partial(const struct sink_file *sink)
+{
+    struct stat mine, named;
+
+    if (flock(sink->fd, LOCK_EX | LOCK_NB) < 0)
+        return -errno;
+    if (fstat(sink->fd, &mine) < 0)
+        return -errno;
+    return lstat(sink->partial, &named) < 0 || !same_file(&mine, &named);
+}
+
+static int open_kept(const struct sink_request *request, struct sink_file *sink,
+                     const char **operation)
+{
+    struct stat status;
+
+    *operation = "open what was kept of";
+    sink->fd = open(sink->partial, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK);
+    if (sink->fd < 0 || fstat(sink->fd, &status) < 0)
+        return -errno;
+    if (!S_ISREG(status.st_mode))
+        return -ENOTSUP;
+    if (request->source && same_file(request->source, &status))
+        return -EALREADY; /* it would be the sink, and the source gone */
+    if (!is_trusted(sink, status.st_uid))
+        return -EPERM;
+    *operation = "lock what was kept of"; /* another run goes on with it */
+    return lock_partial(sink);
 }
 
 /* What an earlier run has kept, if it has; else a file that nobody sees. */
-static int open_partial(struct sink_file *sink, const char **operation)
+static int open_partial(const struct sink_request *request, struct sink_file *sink,
+                        const char **operation)
 {
-    struct stat status;
+    int error;
 
     if (asprintf(&sink->partial, "%s.partial", sink->path) < 0) {
         sink->partial = NULL;
         return -ENOMEM;
     }
-    *operation = "open what was kept of";
-    sink->fd = open(sink->partial, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK);
-    if (sink->fd < 0)
-        return errno == ENOENT ? open_unseen(sink, operation) : -errno;
-    if (fstat(sink->fd, &status) < 0)
-        return -errno;
-    if (!S_ISREG(status.st_mode))
-        return -ENOTSUP;
-    if (status.st_uid != geteuid() && !owns_directory(sink, status.st_uid))
-        return -EPERM;                    /* whose it is could change the sink when it is whole */
-    *operation = "lock what was kept of"; /* another run goes on with it */
-    if (flock(sink->fd, LOCK_EX | LOCK_NB) < 0)
-        return -errno;
+    while ((error = open_kept(request, sink, operation)) > 0)
+        close(sink->fd);
+    if (error == -ENOENT && sink->fd < 0)
+        return open_unseen(sink, operation);
+    if (error < 0)
+        return error;
     sink->resumed = true;
     sink->temporary = strdup(sink->partial);
     return sink->temporary ? 0 : -ENOMEM;
@@ -132,7 +152,7 @@ static int open_partial(struct sink_file *sink, const char **operation)
 static int open_instead(const struct sink_request *request, struct sink_file *sink,
                         const char **operation)
 {
-    return request->resume ? open_partial(sink, operation) : open_unseen(sink, operation);
+    return request->resume ? open_partial(request, sink, operation) : open_unseen(sink, operation);
 }
 
 static int open_existing(const struct sink_request *request, struct sink_file *sink,
@@ -144,8 +164,7 @@ static int open_existing(const struct sink_request *request, struct sink_file *s
         *operation = "replace";
         return S_ISDIR(status->st_mode) ? -EISDIR : -ENOTSUP;
     }
-    if (request->source && regular && request->source->st_dev == status->st_dev &&
-        request->source->st_ino == status->st_ino)
+    if (request->source && regular && same_file(request->source, status))
         return -EALREADY;
     if (request->atomic) {
         char *real = realpath(request->path, NULL);
@@ -154,10 +173,11 @@ static int open_existing(const struct sink_request *request, struct sink_file *s
         free(sink->path);
         sink->path = real;
         sink->replaces = true;
+        sink->owner = status->st_uid;
         if (access(real, W_OK) < 0)
             return -errno;
         const int error = open_instead(request, sink, operation);
-        return error < 0 ? error : take_attributes(sink, status);
+        return error < 0 ? error : attributes_take(sink->fd, sink->path, status);
     }
     const int flags = O_WRONLY | O_CLOEXEC | O_NOCTTY | (request->append ? O_APPEND : 0);
     do /* a FIFO waits for its reader; another signal than a deadly one is no reason to stop */

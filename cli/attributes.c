@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+#include "attributes.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+static const char access_list[] = "system.posix_acl_access";
+
+/* What the new file takes over besides. Capabilities and checksums of the old bytes are not among it. */
+static const char *const taken_too[] = {"user.", "security.selinux", "security.SMACK64"};
+
+/* Neither by us, nor at all: a user namespace does not know everybody. */
+static bool not_for_us(int error)
+{
+    return error == EPERM || error == EINVAL;
+}
+
+/* 1, or 0 without the group, or a negative errno. Where it cannot have the group, the group that it has gets no more than everybody. */
+static int take_owner(int fd, const struct stat *status, mode_t *mode)
+{
+    if (fchown(fd, status->st_uid, status->st_gid) == 0)
+        return 1;
+    if (!not_for_us(errno))
+        return -errno;
+    *mode &= (mode_t) ~(S_ISUID | S_ISGID); /* of another owner: they would mean somebody else */
+    if (fchown(fd, (uid_t)-1, status->st_gid) == 0)
+        return 1;
+    if (!not_for_us(errno))
+        return -errno;
+    *mode &= (mode_t)~S_IRWXG | (*mode & S_IRWXO) << 3;
+    return 0;
+}
+
+static int no_error_without(int error)
+{
+    return error == ENODATA || error == EOPNOTSUPP ? 0 : -error;
+}
+
+/* The value of an attribute, to be freed. 0: there is none, or it is empty; or a negative errno. */
+static ssize_t value_of(const char *path, const char *name, void **ret)
+{
+    *ret = NULL;
+    for (;;) {
+        const ssize_t size = getxattr(path, name, NULL, 0);
+        if (size <= 0)
+            return size < 0 ? no_error_without(errno) : 0;
+        *ret = malloc((size_t)size);
+        if (!*ret)
+            return -ENOMEM;
+        const ssize_t length = getxattr(path, name, *ret, (size_t)size);
+        if (length > 0)
+            return length;
+        free(*ret);
+        *ret = NULL;
+        if (length == 0 || errno != ERANGE) /* it has grown meanwhile */
+            return length < 0 ? no_error_without(errno) : 0;
+    }
+}
+
+/* A mode tells of a list only how much it grants at most: without the list the group would have that. So it is
+ * taken whole; and a list that the directory gave the new file goes. */
+static int take_access_list(int fd, const char *path, bool wanted)
+{
+    void *list = NULL;
+    const ssize_t size = wanted ? value_of(path, access_list, &list) : 0;
+    int error = (int)(size < 0 ? size : 0);
+
+    if (size > 0 && fsetxattr(fd, access_list, list, (size_t)size, 0) < 0)
+        error = -errno;
+    else if (size == 0 && fremovexattr(fd, access_list) < 0)
+        error = no_error_without(errno);
+    free(list);
+    return error;
+}
+
+static bool is_taken(const char *name)
+{
+    for (size_t i = 0; i < sizeof taken_too / sizeof *taken_too; i++)
+        if (strncmp(name, taken_too[i], strlen(taken_too[i])) == 0)
+            return true;
+    return false;
+}
+
+/* What cannot be had of these is done without: nobody's access hangs on it. */
+static void take_others(int fd, const char *path)
+{
+    const ssize_t size = listxattr(path, NULL, 0);
+    char *names = size > 0 ? malloc((size_t)size) : NULL;
+    const ssize_t length = names ? listxattr(path, names, (size_t)size) : 0;
+
+    for (ssize_t at = 0; at < length; at += (ssize_t)strlen(names + at) + 1) {
+        void *value;
+        const ssize_t bytes = is_taken(names + at) ? value_of(path, names + at, &value) : -1;
+        if (bytes < 0)
+            continue;
+        (void)!fsetxattr(fd, names + at, value, (size_t)bytes, 0);
+        free(value);
+    }
+    free(names);
+}
+
+int attributes_take(int fd, const char *path, const struct stat *status)
+{
+    mode_t mode = status->st_mode & 07777;
+
+    const int group = take_owner(fd, status, &mode);
+    int error = group < 0 ? group : take_access_list(fd, path, group > 0);
+    if (error == 0 && fchmod(fd, mode) < 0)
+        error = -errno;
+    if (error == 0)
+        take_others(fd, path);
+    return error;
+}

@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# --atomic replaces a file by another: whoever could not read the old one cannot read the new one. The mode alone
+# would not do: beside an access list it says how much the list grants at most, and a directory can
+# give new files a list of its own.
+. "${SOURCE_ROOT:?}/tests/helpers/scenario.sh"
+
+scenario <<'PY'
+import errno
+import struct
+
+ACCESS, DEFAULT = "system.posix_acl_access", "system.posix_acl_default"
+USER_OBJ, USER, GROUP_OBJ, MASK, OTHER, NOBODY = 1, 2, 4, 16, 32, 0xffffffff
+
+
+def access_list(*entries):
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+
+
+def list_of(path):
+    try:
+        return os.getxattr(path, ACCESS)
+    except OSError as error:
+        check(error.errno in (errno.ENODATA, errno.EOPNOTSUPP), f"the list of {path}: {error}")
+        return None
+
+
+# The group has nothing, one user has all; the mode says 0660 all the same.
+one_user = access_list((USER_OBJ, 6, NOBODY), (USER, 6, 12345), (GROUP_OBJ, 0, NOBODY),
+                       (MASK, 6, NOBODY), (OTHER, 0, NOBODY))
+data = random_bytes(100000)
+source = file_with(data)
+tried = 0
+for name, directory in file_systems().items():
+    out = file_with(b"old", f"{directory}/out")
+    try:
+        os.setxattr(out, ACCESS, one_user)
+        os.setxattr(out, "user.origin", b"elsewhere")
+    except OSError as error:
+        note(f"{name} has no access lists or attributes: {error}")
+        copy("--atomic", source, out).expect(0)
+        same_bytes(content(out), data, f"{name}: without lists")
+        continue
+    tried += 1
+    for words in (("--atomic",), ("--resume",)):
+        before = os.stat(out)
+        copy(*words, source, out).expect(0)
+        same_bytes(content(out), data, name)
+        check(os.stat(out).st_ino != before.st_ino, f"{name}: {words} did not replace the file")
+        equal(oct(os.stat(out).st_mode), oct(before.st_mode), f"{name}: {words}: the mode")
+        equal(list_of(out), one_user, f"{name}: {words}: the access list")
+        equal(os.getxattr(out, "user.origin"), b"elsewhere", f"{name}: {words}: an attribute")
+    # Without a list, where the directory gives one to what is made in it.
+    os.setxattr(directory, DEFAULT, one_user)
+    os.removexattr(out, ACCESS)
+    os.chmod(out, 0o640)
+    copy("--atomic", source, out).expect(0)
+    equal(list_of(out), None, f"{name}: a list that the old file had not")
+    equal(oct(os.stat(out).st_mode & 0o7777), "0o640", f"{name}: the mode in that directory")
+    # What is new, and not a replacement, is as any new file there.
+    copy(source, f"{directory}/new").expect(0)
+    file_with(b"", f"{directory}/made")
+    equal(list_of(f"{directory}/new"), list_of(f"{directory}/made"), f"{name}: a new file's list")
+    equal(os.stat(f"{directory}/new").st_mode, os.stat(f"{directory}/made").st_mode,
+          f"{name}: a new file's mode")
+    no_leftovers(directory, "out", "new", "made")
+
+# A group that we cannot give: then ours gets what everybody has, and no more.
+if ROOT:
+    def as_nobody():
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+
+    directory = scratch()
+    os.chmod(directory, 0o777)
+    out = file_with(b"old", f"{directory}/out")
+    os.chmod(out, 0o6662)
+    copy("--atomic", "-", out, input=data, before=as_nobody).expect(0)
+    same_bytes(content(out), data, "as nobody")
+    equal(oct(os.stat(out).st_mode & 0o7777), "0o622", "the mode of another group's file")
+    equal(os.stat(out).st_uid, 65534, "the owner")
+    # Where we can, it keeps its owner and group.
+    os.chown(out, 12, 34)
+    os.chmod(out, 0o4750)
+    copy("--atomic", source, out).expect(0)
+    now = os.stat(out)
+    equal((now.st_uid, now.st_gid, oct(now.st_mode & 0o7777)), (12, 34, "0o4750"), "as root")
+check(tried or not os.environ.get("SLUICE_FS"), "no file system has access lists here")
+PY
