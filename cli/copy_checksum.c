@@ -31,20 +31,23 @@ int copy_reread(const struct copy *copy, enum sluice_side side, int flags, uint6
     return fd;
 }
 
+/* Of a sink that was gone on with: all of it. */
 enum status copy_checksum(struct copy *copy)
 {
     const char *of = copy->sink_name;
-    uint64_t offset;
+    uint64_t before = copy->resumed_at, offset;
 
     int fd = copy_reread(copy, SLUICE_SIDE_SINK, 0, &offset);
     if (fd < 0) {
         of = copy->source_name;
+        before = 0;
         fd = copy_reread(copy, SLUICE_SIDE_SOURCE, 0, &offset);
     }
     int error = fd < 0 ? fd : 0;
     if (fd >= 0) {
         checksum_stop_when(signals_caught);
-        error = checksum_of_range(fd, offset, sluice_transfer_delivered(copy->transfer),
+        error = checksum_of_range(fd, offset - before,
+                                  before + sluice_transfer_delivered(copy->transfer),
                                   copy->options.checksum, copy->checksum);
         close(fd);
     }

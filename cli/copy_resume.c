@@ -51,28 +51,76 @@ static enum status of_another_source(struct copy *copy, uint64_t at, bool ended)
     return STATUS_FAILED;
 }
 
-/* What was kept is compared with the source, from its first byte. */
-static enum status compare_kept(struct copy *copy, uint64_t kept)
+/* Bytes at the end of what was kept that no source has: the last block is written whole past the page cache and
+ * cut afterwards, unless kill -9 comes between. Returns what is left without them. */
+static uint64_t without_padding(const struct copy *copy, uint64_t kept, uint64_t begin)
+{
+    const struct sluice_options *options = &copy->options.library;
+    struct sluice_endpoint_info info = {.size = sizeof info};
+    char bytes[64 << 10]; /* no device is known to want larger blocks */
+
+    sluice_endpoint_describe(copy->source, &info);
+    uint64_t end = info.bytes > begin ? info.bytes - begin : 0;
+    if ((options->flags & SLUICE_LENGTH) && options->length < end)
+        end = options->length;
+    if (kept <= end || kept - end >= sizeof bytes)
+        return kept;
+    const size_t length = (size_t)(kept - end);
+    if (pread(copy->file.fd, bytes, length, (off_t)end) != (ssize_t)length)
+        return kept;
+    for (size_t i = 0; i < length; i++)
+        if (bytes[i] != 0)
+            return kept;
+    return end;
+}
+
+/* The source has another byte there, because nothing was written there yet: writes that are under way together
+ * (--cache=bypass) do not end in their order, and kill -9 leaves a hole where one did not come. What is
+ * before it is the source's. No more is given up for it than is under way at once: the hole may be one of
+ * the source's, which has changed. */
+static bool is_unwritten(const struct copy *copy, uint64_t at, uint64_t kept)
+{
+    enum { UNDER_WAY = 16 << 20 };
+    if (kept - at > UNDER_WAY || lseek(copy->file.fd, (off_t)at, SEEK_HOLE) != (off_t)at)
+        return false;
+    notice("sluice: '%s' was not written from byte %" PRIu64 " on, of %" PRIu64 ": it is cut there",
+           copy->file.partial, at, kept);
+    return true;
+}
+
+/* What was kept is compared with the source, from its first byte; *kept: as much as is gone on from. */
+static enum status compare_kept(struct copy *copy, uint64_t *kept)
 {
     struct sluice_options *options = &copy->options.library;
     struct compare_end ends[2] = {{.fd = -1}, {.fd = copy->file.fd}};
+    uint64_t at = 0, end = *kept;
     unsigned which = 0;
-    uint64_t at = 0;
 
     int error = source_begin(copy, &ends[0].fd, &ends[0].offset);
-    if (error == 0)
-        error = compare_ranges(ends, kept, &which, &at);
-    if ((options->flags & SLUICE_LENGTH) && kept > options->length && error == 0)
+    if (error == 0) {
+        end = without_padding(copy, *kept, ends[0].offset);
+        error = compare_ranges(ends, end, &which, &at);
+    }
+    if (error == -EBADMSG && is_unwritten(copy, at, *kept)) {
+        end = at;
+        error = 0;
+    }
+    if ((options->flags & SLUICE_LENGTH) && end > options->length && error == 0)
         return of_another_source(copy, options->length, true);
     if (error == -EBADMSG || (error == -ENODATA && which == 0))
         return of_another_source(copy, at, error == -ENODATA);
+    if (error == 0 && end < *kept && ftruncate(copy->file.fd, (off_t)end) < 0) {
+        which = 1;
+        error = -errno;
+    }
     if (error < 0)
         return copy_cannot(copy, which ? SLUICE_SIDE_SINK : SLUICE_SIDE_SOURCE, "compare",
                            which ? copy->file.partial : copy->source_name, error);
-    options->source_offset += kept;
-    if (!(options->flags & SLUICE_SOURCE_OFFSET) && lseek(ends[0].fd, (off_t)kept, SEEK_CUR) < 0)
+    *kept = end;
+    options->source_offset += *kept;
+    if (!(options->flags & SLUICE_SOURCE_OFFSET) && lseek(ends[0].fd, (off_t)*kept, SEEK_CUR) < 0)
         return copy_cannot(copy, SLUICE_SIDE_SOURCE, "seek in", copy->source_name, -errno);
-    options->length -= options->flags & SLUICE_LENGTH ? kept : 0;
+    options->length -= options->flags & SLUICE_LENGTH ? *kept : 0;
     return STATUS_DONE;
 }
 
@@ -118,9 +166,9 @@ enum status copy_resume(struct copy *copy)
     }
     if (fstat(copy->file.fd, &status) < 0)
         return copy_cannot(copy, SLUICE_SIDE_SINK, "look at", copy->file.partial, -errno);
-    const uint64_t kept = copy->file.resumed ? (uint64_t)status.st_size : 0;
+    uint64_t kept = copy->file.resumed ? (uint64_t)status.st_size : 0;
     if (kept > 0 && copy->options.resume == RESUME_COMPARE)
-        done = compare_kept(copy, kept);
+        done = compare_kept(copy, &kept);
     if (done == STATUS_DONE && lseek(copy->file.fd, (off_t)kept, SEEK_SET) < 0)
         done = copy_cannot(copy, SLUICE_SIDE_SINK, "seek in", copy->file.partial, -errno);
     copy->resumed_at = kept;

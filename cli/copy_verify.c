@@ -78,11 +78,11 @@ static int open_sink_behind_cache(const struct copy *copy, uint64_t *ret_offset)
     return copy_reread(copy, SLUICE_SIDE_SINK, 0, ret_offset);
 }
 
-static enum status differs(struct copy *copy, uint64_t at)
+static enum status differs(struct copy *copy, uint64_t at, uint64_t length)
 {
     message("'%s' does not hold what '%s' has: byte %" PRIu64 " of %" PRIu64 " differs; what was "
             "read back is not what is there, or the source has changed meanwhile",
-            copy->sink_name, copy->source_name, at, sluice_transfer_delivered(copy->transfer));
+            copy->sink_name, copy->source_name, at, length);
     copy->report.error = (struct sluice_error){.size = sizeof copy->report.error,
                                                .error = -EBADMSG,
                                                .side = SLUICE_SIDE_SINK,
@@ -94,9 +94,12 @@ static enum status differs(struct copy *copy, uint64_t at)
     return STATUS_VERIFY;
 }
 
+/* With what an earlier run kept, where the source has that. */
 enum status copy_verify(struct copy *copy)
 {
     static const enum sluice_side sides[2] = {SLUICE_SIDE_SOURCE, SLUICE_SIDE_SINK};
+    const uint64_t before = copy->options.resume == RESUME_COMPARE ? copy->resumed_at : 0;
+    const uint64_t length = before + sluice_transfer_delivered(copy->transfer);
     struct compare_end ends[2] = {{.fd = -1}, {.fd = -1}};
     unsigned which = 0;
     uint64_t at = 0;
@@ -106,15 +109,15 @@ enum status copy_verify(struct copy *copy)
     if (error == 0) {
         which = 1;
         ends[1].fd = open_sink_behind_cache(copy, &ends[1].offset);
-        error = ends[1].fd < 0
-                    ? ends[1].fd
-                    : compare_ranges(ends, sluice_transfer_delivered(copy->transfer), &which, &at);
+        ends[0].offset -= before;
+        ends[1].offset -= before;
+        error = ends[1].fd < 0 ? ends[1].fd : compare_ranges(ends, length, &which, &at);
     }
     for (int i = 0; i < 2; i++)
         if (ends[i].fd >= 0)
             close(ends[i].fd);
     if (error == -EBADMSG)
-        return differs(copy, at);
+        return differs(copy, at, length);
     copy->report.verified = error == 0;
     return error == 0 ? STATUS_DONE
                       : copy_cannot(copy, sides[which], "verify",

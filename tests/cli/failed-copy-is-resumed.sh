@@ -92,6 +92,69 @@ for seed in range(12 if ALL else 4):
     check(not os.path.exists(partial), f"seed {seed}: the partial file stays")
     os.unlink(sink)
 
+# Killed while several writes were under way: a hole where one had not come. What is before it is gone on
+# with; but what is no hole, or is long over, belongs to another source.
+for name, directory in file_systems().items():
+    if name.startswith("fuse"):
+        continue
+    sink, partial = f"{directory}/sink", f"{directory}/sink.partial"
+    file_with(data[:3 * MIB], partial)
+    with open(partial, "r+b") as file:
+        file.truncate(4 * MIB)
+        file.seek(4 * MIB)
+        file.write(data[4 * MIB:5 * MIB])
+    result = copy("--resume", "--json", source, sink).expect(0)
+    result.says(f"not written from byte {3 * MIB} on")
+    equal(result.ledger()["delivered"], SIZE - 3 * MIB, f"{name}: what was left after a hole")
+    same_bytes(content(sink), data, f"{name}: after a hole")
+    check(not os.path.exists(partial), f"{name}: the partial file stays")
+    os.unlink(sink)
+    file_with(b"", partial)
+    os.truncate(partial, 20 * MIB)
+    copy("--resume", source, sink).expect(1).says("has another byte 0")
+    equal(os.path.getsize(partial), 20 * MIB, f"{name}: a long hole is no write that did not come")
+    # Killed between the last block, written whole, and its being cut.
+    for words, wanted in (((), data), ((f"--length={5 * MIB + 3}",), data[:5 * MIB + 3])):
+        file_with(wanted + bytes(4093), partial)
+        copy("--resume", *words, source, sink).expect(0)
+        same_bytes(content(sink), wanted, f"{name}: after a whole last block")
+        os.unlink(sink)
+    file_with(data + b"\0" * 4000 + b"x", partial)
+    copy("--resume", source, sink).expect(1).says("ends before")
+    os.unlink(partial)
+
+# A checksum is of the whole sink, and so is what is verified.
+directory = on("ext4")
+sink, partial = f"{directory}/sink", f"{directory}/sink.partial"
+file_with(data[:MIB + 5], partial)
+result = copy("--resume", "--checksum=sha256", "--json", source, sink).expect(0)
+equal(result.ledger()["checksum"]["value"], hashlib.sha256(data).hexdigest(), "of the whole sink")
+os.unlink(sink)
+if shutil.which("strace"):
+    file_with(data[:MIB + 5], partial)
+    calls = traced("copy", "--resume", "--verify", source, sink, trace="pread64,fsync").expect(0).calls
+    synced = max(i for i, call in enumerate(calls) if call.name == "fsync")
+    first = [call for call in calls[synced:] if call.name == "pread64" and call.value == MIB
+             and "/sink" in call.arguments and call.arguments.endswith(", 0")]
+    check(first, "the first bytes were not read back from the device")
+    os.unlink(sink)
+
+# Past the page cache, killed at any moment.
+directory = on("ext4")
+sink, partial = f"{directory}/sink", f"{directory}/sink.partial"
+for seed in range(40 if ALL else 12):
+    rng = random.Random(seed)
+    file_with(data[:rng.randrange(1, MIB)], partial)
+    for _ in range(2):
+        running = start("copy", "--resume", "--cache=bypass", "--chunk=256K",
+                        *rng.choice(((), ("--rate=20M",))), source, sink)
+        time.sleep(rng.random() * 0.06)
+        running.signal(signal.SIGKILL)
+        running.finish()
+    copy("--resume", "--cache=bypass", source, sink).expect(0)
+    same_bytes(content(sink), data, f"seed {seed}: past the page cache")
+    os.unlink(sink)
+
 # Errors of the sink at any call.
 if shutil.which("strace"):
     for error in ("EIO", "ENOSPC", "EDQUOT"):
@@ -161,7 +224,20 @@ if ROOT:  # in a directory that is anybody's
     os.chown(partial, 65534, 65534)
     result = copy("--resume", source, sink).expect(1)
     matches(result.err, "not permitted", "another user's")
-    os.unlink(partial)
+    # Of the user whose the sink is that is replaced: what was kept has been given to him.
+    file_with(b"old", sink)
+    os.chown(sink, 65534, 65534)
+    copy("--resume", source, sink).expect(0)
+    same_bytes(content(sink), data, "over another user's sink")
+    equal(os.stat(sink).st_uid, 65534, "whose the sink is")
+    os.unlink(sink)
+file_with(data, partial)
+os.link(partial, f"{directory}/link")
+for own in (partial, f"{directory}/link"):
+    copy("--resume", own, sink).expect(1).says("same file")
+    same_bytes(content(partial), data, "the source is the partial file")
+os.unlink(f"{directory}/link")
+os.unlink(partial)
 os.symlink(source, partial)
 copy("--resume", source, sink).expect(1)
 os.unlink(partial)
@@ -177,4 +253,18 @@ with open(partial, "wb") as file:
     equal(content(partial), data[:1000], "untouched")
 copy("--resume", "--verify", source, sink).expect(0)
 same_bytes(content(sink), data, "in the end")
+
+# Another run makes the sink of it, between our opening it and our lock: what is the sink by then is not touched.
+if shutil.which("strace"):
+    os.unlink(sink)
+    file_with(data[:-1000] + b"x" * 1000, partial)
+    running = Traced(["copy", "--resume", source, sink], trace="openat,flock",
+                     inject=["flock:delay_enter=500000"])
+    wait_for(lambda: os.path.exists(running.log) and "sink.partial" in open(running.log).read(),
+             "the partial file is open")
+    other = f"{directory}/other"
+    os.rename(partial, other)
+    running.finish().expect(0)
+    same_bytes(content(other), data[:-1000] + b"x" * 1000, "the other run's sink")
+    same_bytes(content(sink), data, "our own sink")
 PY
