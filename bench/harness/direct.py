@@ -4,6 +4,7 @@
 import json
 import os
 import random
+import resource
 import subprocess
 import time
 from dataclasses import dataclass
@@ -116,16 +117,23 @@ def file_to_null(mover, source, size):
 
 
 def fio(source, size, block, depth):
-    """GiB/s, as it says itself."""
+    """GiB/s, as it says itself; its CPU time is that of all its processes, start and end included."""
     cool(source)
     warm_free_memory(256 * MIB)
     quiet = wait_until_quiet()
+    before, own = machine_cpu(), children_cpu()
     found = subprocess.run(
         ["fio", "--name=read", f"--filename={source}", "--rw=read", f"--bs={block}",
          f"--iodepth={depth}", "--ioengine=io_uring", "--direct=1", f"--size={size}",
          "--output-format=json"], capture_output=True, text=True, check=True)
+    cpu, own = machine_cpu() - before, children_cpu() - own
     read = json.loads(found.stdout)["jobs"][0]["read"]
-    return Run(size, read["runtime"] / 1000, 0, 0, quiet)
+    return Run(size, read["runtime"] / 1000, cpu, own, quiet)
+
+
+def children_cpu():
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def interleave(contenders, rounds, seed, end, keep):

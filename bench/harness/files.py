@@ -21,6 +21,7 @@ from .scratch import read_through, remove, warm_free_memory
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 COLD_FIO = {"bs": MIB, "iodepth": 8}  # as much in flight as sluice asks for ahead
+COLD_FIO_BUFFERED = {"bs": 256 << 10}  # as sluice reads; one at a time, and the kernel ahead of it
 
 
 def parse(description):
@@ -95,14 +96,23 @@ def make_source(path, size):
 # ---- a cold file -----------------------------------------------------------------------------------
 
 
-def fio(source, size):
-    """What the disk gives to several direct reads at a time, by fio's own clock."""
-    found, text = run(
-        ["fio", "--name=read", f"--filename={source}", "--rw=read", "--direct=1",
-         f"--bs={COLD_FIO['bs']}", f"--iodepth={COLD_FIO['iodepth']}", "--ioengine=libaio",
-         f"--size={size}", "--output-format=json"], size)
+def fio(source, size, words):
+    """What the disk gives, by fio's own clock."""
+    found, text = run(["fio", "--name=read", f"--filename={source}", "--rw=read", *words,
+                       f"--size={size}", "--output-format=json"], size)
     job = json.loads(text[text.index("{"):])["jobs"][0]["read"]
     return {**found, "gib_s": job["bw_bytes"] / GIB, "wall": job["runtime"] / 1000}
+
+
+def fio_runners(source, size):
+    """Several direct reads at a time; and one after the other, with the kernel's readahead, as it is and as it
+    is where a sequence is announced (fio does so unless it is told not to)."""
+    direct_words = ("--direct=1", "--ioengine=libaio", *(f"--{key}={value}" for key, value in
+                                                         COLD_FIO.items()))
+    buffered = ("--direct=0", "--ioengine=psync", f"--bs={COLD_FIO_BUFFERED['bs']}")
+    words = {"fio": direct_words, "fio again": direct_words,
+             "fio buffered": (*buffered, "--fadvise_hint=0"), "fio buffered, announced": buffered}
+    return {name: lambda own=own: fio(source, size, own) for name, own in words.items()}
 
 
 def cold_runners(options, source, size, sink):
@@ -110,7 +120,7 @@ def cold_runners(options, source, size, sink):
     def ours(*words, into):
         return lambda: run([options.sluice, "copy", "-q", *words, source, into], size)[0]
 
-    found = {"fio": lambda: fio(source, size), "fio again": lambda: fio(source, size)}
+    found = fio_runners(source, size)
     for how, words in (("readahead auto", ()), ("always", ("--readahead=always",)),
                        ("never", ("--readahead=never",))):
         found[f"read-write to null, {how}"] = ours("--method=read-write", *words, into="null:")
@@ -267,27 +277,34 @@ def beside(names, name, against):
                  if one in names and one != name), None)
 
 
+def ratio_to(rounds, names, name, against):
+    other = beside(names, name, against)
+    both = [one[name]["gib_s"] / one[other]["gib_s"] for one in rounds
+            if name in one and other in one]
+    return str(interval(both)) if both else ""
+
+
 def table(rounds, against):
-    """Medians of each, and the ratio to one of them, round by round, with 95 % intervals."""
+    """Medians of each, and the ratio to each of those, round by round, with 95 % intervals."""
     names = sorted({name for one in rounds for name in one})
     print(f"{'':32} rounds  {'GiB/s':21}  {'mover, CPU s/GiB':21}  {'machine, CPU s/GiB':21}"
-          f"  wall ms  throughput to {against}")
+          "  wall ms  throughput to " + ", to ".join(against))
     for name in names:
-        mine, other = [one for one in rounds if name in one], beside(names, name, against)
+        mine = [one for one in rounds if name in one]
         values = {key: interval([one[name][key] for one in mine]) for key in ("gib_s", "wall")}
         for key in ("cpu", "cpu_machine"):
             values[key] = interval([one[name][key] / one[name]["gib_s"] / one[name]["wall"]
                                     for one in mine])
-        both = [one[name]["gib_s"] / one[other]["gib_s"] for one in mine if other in one]
+        ratios = "  ".join(f"{ratio_to(rounds, names, name, other):21}" for other in against)
         print(f"{name:32} {len(mine):6}  {values['gib_s']!s:21}  {values['cpu']!s:21}"
-              f"  {values['cpu_machine']!s:21}  {values['wall'].median * 1000:7.2f}"
-              f"  {interval(both) if both else ''}")
+              f"  {values['cpu_machine']!s:21}  {values['wall'].median * 1000:7.2f}  {ratios}".rstrip())
 
 
 Part = collections.namedtuple("Part", "measure mib against")
-PARTS = {"cold": Part(measure_cold, 4096, "fio"), "copy": Part(measure_copy, 1024, "cp"),
-         "reflink": Part(measure_reflink, 10240, "cp --reflink=always"),
-         "snapshot": Part(measure_snapshot, 512, "direct")}
+PARTS = {"cold": Part(measure_cold, 4096, ("fio", "fio buffered")),
+         "copy": Part(measure_copy, 1024, ("cp",)),
+         "reflink": Part(measure_reflink, 10240, ("cp --reflink=always",)),
+         "snapshot": Part(measure_snapshot, 512, ("direct",))}
 
 
 def main(description):
