@@ -16,6 +16,7 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -201,6 +202,18 @@ ssize_t sys_readlink(const char *path, char *buffer, size_t length)
 int sys_close(int fd)
 {
     return VALUE(close(fd));
+}
+
+uint64_t sys_file_limit(int fd)
+{
+    struct rlimit limit;
+    struct stat status;
+    const int saved = errno;
+    const bool limited = fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
+                         getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+
+    errno = saved;
+    return limited ? limit.rlim_cur : UINT64_MAX;
 }
 
 int sys_ftruncate(int fd, int64_t length)

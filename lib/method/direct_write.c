@@ -41,30 +41,54 @@ static void write_pipe(struct direct *direct, struct slot *slot)
     direct_submit(direct, slot);
 }
 
+static void write_rest(struct direct *direct, struct slot *slot)
+{
+    if (slot->done >= slot->body)
+        direct_finish(slot, 0);
+    else if (slot->in_memory)
+        write_memory(direct, slot);
+    else
+        write_pipe(direct, slot);
+}
+
+/* A file may grow up to a byte (RLIMIT_FSIZE), and the kernel cuts a piece there, which then is no whole block:
+ * it is refused, or its odd end comes back again and again. So the slot ends at the last whole block, and
+ * what is behind goes as an edge does. False if that is not it. */
+static bool cut_to_limit(const struct direct *direct, struct slot *slot)
+{
+    const uint64_t limit = sys_file_limit(direct->sink), at = (uint64_t)slot->at;
+    uint64_t body = limit > at ? (limit - at) / direct->align * direct->align : 0;
+
+    if (limit >= at + slot->body)
+        return false;
+    if (body < slot->done)
+        body = slot->done;
+    slot->body = (size_t)body;
+    slot->padded = false;
+    return true;
+}
+
 void direct_write_done(struct direct *direct, struct slot *slot)
 {
     const ssize_t value = slot->request.value;
 
     if (value <= 0) {
-        direct_finish(slot, value < 0 ? (int)value : -EIO);
+        if (value == -EINVAL && cut_to_limit(direct, slot))
+            write_rest(direct, slot);
+        else
+            direct_finish(slot, value < 0 ? (int)value : -EIO);
         return;
     }
     slot->done += (size_t)value;
-    if (slot->done >= slot->body) {
-        direct_finish(slot, 0);
-        return;
-    }
-    if (slot->in_memory) { /* goes on at a whole block */
+    if (slot->in_memory && slot->done < slot->body) { /* goes on at a whole block */
         const size_t odd = slot->done % direct->align;
-        if (odd == (size_t)value) {
+        if (odd == (size_t)value && !cut_to_limit(direct, slot)) {
             direct_finish(slot, -EIO);
             return;
         }
-        slot->done -= odd;
-        write_memory(direct, slot);
-    } else {
-        write_pipe(direct, slot);
+        slot->done -= slot->done < slot->body ? odd : 0;
     }
+    write_rest(direct, slot);
 }
 
 /* ---- what a pipe holds ---- */
@@ -289,12 +313,14 @@ void direct_count_written(struct sluice_transfer *transfer)
 
     while (direct->head < direct->taken) {
         struct slot *slot = direct_slot(direct, direct->head);
-        const size_t done = slot->done < slot->length ? slot->done : slot->length;
+        size_t done = slot->done < slot->length ? slot->done : slot->length;
         struct sluice_row *row =
             transfer_row(transfer, slot->in_memory ? CALL_DIRECT_WRITE : CALL_DIRECT_OUT);
         if (slot->padded && done == slot->length &&
             sys_ftruncate(direct->sink, slot->at + (int64_t)slot->length) < 0)
             break;
+        if (done < slot->given) /* a part of it went through the page cache */
+            done = slot->given;
         row->bytes += done - slot->given;
         row->calls += done > slot->given;
         transfer->delivered += done - slot->given;

@@ -30,8 +30,9 @@ copy("--method=splice", "-", out, input=data, before=limited(resource.RLIMIT_NOF
 
 # A file that may not get so large.
 small = limited(resource.RLIMIT_FSIZE, 100000)
-for method in ("auto",) + METHODS:
-    extra = [] if method == "auto" else [f"--method={method}"]
+for method in ("auto",) + METHODS_AND_DIRECT + ("bypass",):
+    extra = ([] if method == "auto" else ["--cache=bypass"] if method == "bypass"
+             else [f"--method={method}"])
     if os.path.exists(out):
         os.unlink(out)
     copy(*extra, path, out, before=small).refused(
@@ -41,6 +42,23 @@ for method in ("auto",) + METHODS:
     copy(*extra, path, out, before=small).refused(1, r"file too large")
     same_bytes(content(out), data[:100000], f"an existing file at its limit, {method}")
 os.unlink(out)
+
+# By whole blocks, wherever the limit is, from a file and from a pipe; at the limit itself all is well.
+for name, place in file_systems().items():
+    if name in ("tmpfs", "fuse", "fuse-direct"):
+        continue
+    sink = f"{place}/out"
+    for limit in (4095, 4096, 5001, 99999, 131072, len(data) - 1):
+        for words, given in ((("--method=direct", path), None), (("--cache=bypass", path), None),
+                             (("--method=direct", "-"), data)):
+            copy(*words, sink, "--atomic=no", input=given,
+                 before=limited(resource.RLIMIT_FSIZE, limit)).refused(1, r"file too large")
+            same_bytes(content(sink), data[:limit], f"{name}: {words}, at {limit}")
+            os.unlink(sink)
+    for words, given in ((("--method=direct", path), None), (("--method=direct", "-"), data)):
+        copy(*words, sink, input=given, before=limited(resource.RLIMIT_FSIZE, len(data))).expect(0)
+        same_bytes(content(sink), data, f"{name}: {words}, as large as it may be")
+        os.unlink(sink)
 
 # Stopped and continued.
 running = start("copy", "--rate", "600K", path, out)

@@ -331,6 +331,7 @@ WRAP(flight_reap)
 WRAP(flight_close)
 WRAP(direct_alignment)
 WRAP(device_pieces)
+WRAP(file_limit)
 WRAP(device_readahead)
 WRAP(vmsplice)
 WRAP(copy_file_range)
@@ -503,6 +504,11 @@ int __wrap_sys_sync_file_range(int fd, int64_t offset, int64_t length, unsigned 
 int __wrap_sys_device_pieces(int fd, unsigned *ret)
 {
     return __real_sys_device_pieces(fd, ret); /* advice; nothing depends on it but speed */
+}
+
+uint64_t __wrap_sys_file_limit(int fd)
+{
+    return __real_sys_file_limit(fd); /* the process has one or not */
 }
 
 int __wrap_sys_device_readahead(int fd, uint64_t *ret)
