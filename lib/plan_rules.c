@@ -4,9 +4,12 @@
  * reason that is shown.
  */
 #include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "alignment.h"
 #include "plan_pair.h"
+#include "sys.h"
 
 #define METHODS_ALL      0xffff
 #define METHODS_SPLICING (METHOD(SPLICE) | METHOD(SENDFILE))
@@ -18,6 +21,27 @@ static bool shares_nothing(const struct pair *pair)
     static const char *const names[] = {"ext4", "tmpfs",   "ramfs",   "vfat",
                                         "f2fs", "iso9660", "squashfs"};
     return name_among(pair->source->name, names, COUNT(names));
+}
+
+static uint64_t begin_of(const struct sluice_endpoint *endpoint, bool given, uint64_t offset)
+{
+    if (given)
+        return offset;
+    const int64_t at = endpoint->fd < 0 ? 0 : sys_lseek(endpoint->fd, 0, SEEK_CUR);
+    return at < 0 ? 0 : (uint64_t)at;
+}
+
+/* No block of the one is a block of the other. */
+static bool lies_otherwise(const struct pair *pair)
+{
+    const struct sluice_options *options = pair->options;
+    const uint32_t in = pair->source->block, out = pair->sink->block, block = in > out ? in : out;
+
+    return block > 0 &&
+           begin_of(pair->source, options->flags & SLUICE_SOURCE_OFFSET, options->source_offset) %
+                   block !=
+               begin_of(pair->sink, options->flags & SLUICE_SINK_OFFSET, options->sink_offset) %
+                   block;
 }
 
 static bool sink_device_appends(const struct pair *pair)
@@ -64,6 +88,9 @@ static const struct rule {
      "source and sink are on different file systems (EXDEV)"},
     {METHOD(REFLINK), MEDIA_ALL, MEDIA_ALL, shares_nothing,
      "this file system shares no extents (EOPNOTSUPP)"},
+    {METHOD(REFLINK), MEDIA_ALL, MEDIA_ALL, lies_otherwise,
+     "the range lies otherwise in the source's blocks than in the sink's: whole ones are shared "
+     "(EINVAL)"},
 
     {METHODS_SPLICING | METHOD(DIRECT) | METHOD(MMAP_WRITE), MEDIUM_MESSAGE, MEDIA_ALL, NULL,
      "a datagram longer than the call would lose its rest: only recvmsg keeps it whole"},

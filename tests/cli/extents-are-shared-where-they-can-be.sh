@@ -74,6 +74,14 @@ for name, directory in file_systems().items():
                 check("reflink" in methods(found), f"{name}: {begin}+{length}: {found['legs']}")
                 check(sum(row["bytes"] for row in found["legs"] if row["class"] == "kernel-copy") < 8192, f"{name}: edges: {found}")
             os.unlink(sink)
+        # No block of the one is a block of the other: refused, in words, before a byte moves.
+        if size > 1:
+            with open(sink, "wb") as file:
+                file.write(b"o" * 100)
+            result = sluice("copy", "--reflink=always", "--offset=source=1", "--offset=sink=0", source, sink)
+            result.refused(1, "lies otherwise in the source's blocks").never_says("delivered")
+            equal(content(sink), b"o" * 100, f"{name}: refused")
+            os.unlink(sink)
         # Never.
         found = ledger("--reflink=never", source, sink)
         same_bytes(content(sink), data, f"{name}: never")
