@@ -2,9 +2,12 @@
 #include "attributes.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -114,4 +117,36 @@ int attributes_take(int fd, const char *path, const struct stat *status)
     if (error == 0)
         take_others(fd, path);
     return error;
+}
+
+/* ---- before ---- */
+
+static bool may_remove_others(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {{0}};
+
+    return syscall(SYS_capget, &header, data) == 0 &&
+           (data[CAP_FOWNER / 32].effective & (1u << (CAP_FOWNER % 32)));
+}
+
+/* Where it cannot be told, the rename will tell. */
+static bool stays_as_it_is(const char *path)
+{
+    struct statx status;
+    return statx(AT_FDCWD, path, 0, STATX_BASIC_STATS, &status) == 0 &&
+           (status.stx_attributes & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND));
+}
+
+int attributes_may_replace(const char *path, const char *directory, const struct stat *status)
+{
+    struct stat above;
+    const uid_t own = geteuid();
+
+    if (stays_as_it_is(path) || stays_as_it_is(directory))
+        return -EPERM;
+    if (stat(directory, &above) < 0 || !(above.st_mode & S_ISVTX) || above.st_uid == own ||
+        status->st_uid == own)
+        return 0;
+    return may_remove_others() ? 0 : -EPERM;
 }

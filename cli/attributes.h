@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who may do what with a file that replaces another: as with the one that it replaces, and never more.
+ * Whether a file may be replaced by another, and who may do what with that: as with the one that it
+ * replaces, and never more.
  */
 #ifndef CLI_ATTRIBUTES_H
 #define CLI_ATTRIBUTES_H
@@ -11,5 +12,10 @@
  * in a directory that gives its files one), and the user's own attributes of the file at `path`. 0 or a
  * negative errno. */
 int attributes_take(int fd, const char *path, const struct stat *status);
+
+/* Whether the file at `path` may be replaced by another that is renamed to it, as far as that is known before: 0, or
+ * -EPERM. Not if it or its directory is marked immutable or append-only (chattr), nor in a sticky directory,
+ * unless one of the two is ours. */
+int attributes_may_replace(const char *path, const char *directory, const struct stat *status);
 
 #endif

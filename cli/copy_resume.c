@@ -183,10 +183,10 @@ void copy_keep_partial(struct copy *copy)
 {
     if (!copy->options.resume || !copy->sink_is_file)
         return;
-    const uint64_t bytes = copy->resumed_at + sluice_transfer_delivered(copy->transfer);
+    uint64_t bytes = copy->resumed_at + sluice_transfer_delivered(copy->transfer);
     if (bytes == 0)
         return;
-    const int error = sink_file_keep(&copy->file, bytes);
+    const int error = sink_file_keep(&copy->file, &bytes);
     if (error < 0) {
         message("cannot keep what was delivered as '%s': %s", copy->file.partial, strerror(-error));
         return;

@@ -155,6 +155,30 @@ static int open_instead(const struct sink_request *request, struct sink_file *si
     return request->resume ? open_partial(request, sink, operation) : open_unseen(sink, operation);
 }
 
+/* A file beside it is to take its name. */
+static int open_replacement(const struct sink_request *request, struct sink_file *sink,
+                            const struct stat *status, const char **operation)
+{
+    char *real = realpath(request->path, NULL);
+    if (!real)
+        return -errno;
+    free(sink->path);
+    sink->path = real;
+    sink->replaces = true;
+    sink->owner = status->st_uid;
+    if (access(real, W_OK) < 0)
+        return -errno;
+    char *directory = directory_of(real);
+    int error = directory ? attributes_may_replace(real, directory, status) : -ENOMEM;
+    free(directory);
+    if (error < 0) {
+        *operation = "replace";
+        return error;
+    }
+    error = open_instead(request, sink, operation);
+    return error < 0 ? error : attributes_take(sink->fd, sink->path, status);
+}
+
 static int open_existing(const struct sink_request *request, struct sink_file *sink,
                          const struct stat *status, const char **operation)
 {
@@ -166,19 +190,8 @@ static int open_existing(const struct sink_request *request, struct sink_file *s
     }
     if (request->source && regular && same_file(request->source, status))
         return -EALREADY;
-    if (request->atomic) {
-        char *real = realpath(request->path, NULL);
-        if (!real)
-            return -errno;
-        free(sink->path);
-        sink->path = real;
-        sink->replaces = true;
-        sink->owner = status->st_uid;
-        if (access(real, W_OK) < 0)
-            return -errno;
-        const int error = open_instead(request, sink, operation);
-        return error < 0 ? error : attributes_take(sink->fd, sink->path, status);
-    }
+    if (request->atomic)
+        return open_replacement(request, sink, status, operation);
     const int flags = O_WRONLY | O_CLOEXEC | O_NOCTTY | (request->append ? O_APPEND : 0);
     do /* a FIFO waits for its reader; another signal than a deadly one is no reason to stop */
         sink->fd = open(request->path, flags);
@@ -316,6 +329,10 @@ static int link_beside(struct sink_file *sink)
         fill_in_name(sink->temporary);
         error = link_unnamed(sink->fd, sink->temporary);
     }
+    if (error < 0) { /* the name is nobody's, or another's */
+        free(sink->temporary);
+        sink->temporary = NULL;
+    }
     return error;
 }
 
@@ -338,7 +355,7 @@ int sink_file_commit(struct sink_file *sink)
         error = sink->replaces ? -EEXIST : link_unnamed(sink->fd, sink->path);
         if (error == -EEXIST) /* or somebody made one meanwhile: the whole file wins */
             error = link_beside(sink);
-        sink->unnamed = false;
+        sink->unnamed = error < 0;
     }
     if (error == 0 && sink->temporary && rename(sink->temporary, sink->path) < 0)
         error = -errno;
@@ -349,14 +366,28 @@ int sink_file_commit(struct sink_file *sink)
     return error;
 }
 
-int sink_file_keep(struct sink_file *sink, uint64_t bytes)
+static int name_partial(const struct sink_file *sink)
 {
-    int error = ftruncate(sink->fd, (off_t)bytes) < 0 ? -errno : 0;
+    if (sink->unnamed)
+        return link_unnamed(sink->fd, sink->partial);
+    return !sink->resumed && link(sink->temporary, sink->partial) < 0 ? -errno : 0;
+}
 
-    if (error == 0 && sink->unnamed)
-        error = link_unnamed(sink->fd, sink->partial);
-    else if (error == 0 && !sink->resumed && link(sink->temporary, sink->partial) < 0)
-        error = -errno;
+/* On a full disk, or at a quota, a name takes room as well: it is made of the last bytes (seen on btrfs). */
+int sink_file_keep(struct sink_file *sink, uint64_t *bytes)
+{
+    enum { ROOM = 1 << 20, TRIES = 4 };
+    int error = ftruncate(sink->fd, (off_t)*bytes) < 0 ? -errno : 0;
+
+    if (error == 0)
+        error = name_partial(sink);
+    for (int i = 0; i < TRIES && (error == -ENOSPC || error == -EDQUOT) && *bytes > ROOM; i++) {
+        const uint64_t shorter = *bytes - ROOM;
+        if (ftruncate(sink->fd, (off_t)shorter) < 0 || fsync(sink->fd) < 0)
+            return -errno;
+        *bytes = shorter;
+        error = name_partial(sink);
+    }
     return error;
 }
 

@@ -171,6 +171,32 @@ if shutil.which("strace"):
             same_bytes(content(sink), data, f"{error} at {when}: resumed")
             os.unlink(sink)
 
+# A name takes room as well, at a quota or on a full disk: then it is made of the last bytes.
+if shutil.which("strace"):
+    result = traced("copy", "--resume", "--method=splice", "--pipe-size=64K", source, sink,
+                    trace="splice,linkat", inject=["splice:error=EDQUOT:when=81", "linkat:error=EDQUOT:when=1"])
+    result.expect(1)
+    kept = prefix(partial, "without room for a name")
+    matches(result.err, f"keeps {kept} bytes", "what was kept")
+    equal((result.err.count("keeps"), kept % 4096), (1, 0), "what was kept")
+    check(kept < 40 * 65536, f"no room was made: {kept} bytes")
+    copy("--resume", source, sink).expect(0)
+    same_bytes(content(sink), data, "resumed after making room")
+    # All is delivered, but the name cannot be had: nothing is lost.
+    os.unlink(sink)
+    for before in (None, b"old"):
+        if before:
+            file_with(before, sink)
+        result = traced("copy", "--resume", source, sink, trace="linkat,renameat,rename,renameat2",
+                        inject=["renameat,rename,renameat2:error=EBUSY" if before else "linkat:error=EACCES:when=1"])
+        result.expect(1).says("give its name")
+        same_bytes(content(partial), data, "the whole file is kept")
+        equal(os.path.exists(sink) and content(sink), before or False, "the sink")
+        copy("--resume", source, sink).expect(0)
+        same_bytes(content(sink), data, "and gets its name")
+        equal(sorted(os.listdir(directory)), ["sink"], "names")
+        os.unlink(sink)
+
 # A full disk; a stream, whose parked bytes are delivered first.
 small = os.environ.get("SLUICE_SMALLFS")
 if small:

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # --atomic replaces a file by another: whoever could not read the old one cannot read the new one. The mode alone
 # would not do: beside an access list it says how much the list grants at most, and a directory can
-# give new files a list of its own.
+# give new files a list of its own. Where it may not be replaced, that is said before a byte moves.
 . "${SOURCE_ROOT:?}/tests/helpers/scenario.sh"
 
 scenario <<'PY'
@@ -86,5 +86,30 @@ if ROOT:
     copy("--atomic", source, out).expect(0)
     now = os.stat(out)
     equal((now.st_uid, now.st_gid, oct(now.st_mode & 0o7777)), (12, 34, "0o4750"), "as root")
+    # A file that may be written, but not replaced.
+    os.chmod(directory, 0o1777)
+    os.chown(out, 0, 0)
+    os.chmod(out, 0o666)
+    file_with(b"old", out)
+    source = file_with(data, f"{scratch()}/for-all")
+    os.chmod(os.path.dirname(source), 0o755)
+    for words in ("--atomic", "--resume"):
+        copy(words, source, out, before=as_nobody).refused(1, r"cannot replace .*not permitted")
+        equal(content(out), b"old", "in a sticky directory")
+        no_leftovers(directory, "out")
+    os.chown(directory, 65534, 65534)
+    copy("--atomic", source, out, before=as_nobody).expect(0)
+    same_bytes(content(out), data, "in our own sticky directory")
+    marked = on("ext4")
+    out = file_with(b"old", f"{marked}/out")
+    if shutil.which("chattr"):
+        for flag, path in (("a", out), ("a", marked), ("i", marked)):
+            if subprocess.run(["chattr", f"+{flag}", path], check=False).returncode != 0:
+                continue
+            try:
+                copy("--atomic", source, out).refused(1, r"not permitted")
+                equal((content(out), os.listdir(marked)), (b"old", ["out"]), f"{flag} of {path}")
+            finally:
+                subprocess.run(["chattr", f"-{flag}", path], check=True)
 check(tried or not os.environ.get("SLUICE_FS"), "no file system has access lists here")
 PY
