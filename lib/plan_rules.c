@@ -4,7 +4,6 @@
  * reason that is shown.
  */
 #include <fcntl.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "alignment.h"
