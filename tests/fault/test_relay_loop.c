@@ -5,12 +5,15 @@
  * conversations meanwhile. Whatever fails: no byte is lost, doubled or out of order in a
  * conversation that is counted as ended well; one that cannot go on is told so on both sides, is
  * counted with its reason, and the log names the side; the next one goes through as if nothing had
- * been; nothing spins; and no descriptor is left.
+ * been; nothing spins; and no descriptor is left. A tap has what was said, or the log and the counters say that
+ * it has not; and whatever its own calls say, no conversation is affected.
  *
  * The calls: tests/fault/relay/shim.h. The errnos: tests/fault/relay/table.c, and manual.c.
- * timeout: 300
+ * timeout: 500
  */
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -21,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,6 +33,7 @@
 #include "server/listener.h"
 #include "server/log.h"
 #include "server/relay.h"
+#include "server/tap_sink.h"
 #include "tests/fault/manual.h"
 #include "tests/fault/relay/table.h"
 #include "tests/fault/relay/talk.h"
@@ -36,6 +41,14 @@
 
 enum { TALKS = 3, ODD_ONE = 1, NOT_STARTED_STATUS = 50 };
 #define SECOND UINT64_C(1000000000)
+
+/* Where what is said is written as well. */
+enum tapped {
+    UNTAPPED = 0,
+    INTO_FILES,  /* one of each direction of each conversation: spliced into */
+    INTO_ONE,    /* a file, of what all clients say: added to */
+    INTO_SOCKET, /* a UNIX socket for each direction */
+};
 
 /* What goes on while the call fails. */
 static const struct scene {
@@ -45,6 +58,7 @@ static const struct scene {
     bool refused_first;     /* by the first of two targets */
     struct talk_options as; /* resets: of conversation ODD_ONE */
     struct shim_fault also; /* happens in any case */
+    enum tapped tapped;
 } scenes[] = {
     {.name = "TCP", .as.stream = 200000},
     {.name = "UNIX", .is_unix = true, .as.stream = 200000},
@@ -57,6 +71,21 @@ static const struct scene {
     {.name = "a client that cannot be sent to",
      .as.stream = 2000,
      .also = {CALL_SEND, WHO_CLIENT, 2, ENOBUFS}},
+    {.name = "tapped into files", .as.stream = 200000, .tapped = INTO_FILES},
+    {.name = "tapped into files, and small buffers",
+     .small_buffers = true,
+     .as.stream = 100000,
+     .tapped = INTO_FILES},
+    {.name = "tapped into one file", .as.stream = 200000, .tapped = INTO_ONE},
+    /* As much as a socket holds that nobody reads meanwhile. */
+    {.name = "tapped into a socket",
+     .as.stream = 60000,
+     .tapped = INTO_SOCKET,
+     .also = {CALL_SEND, WHO_TAP, 1, EAGAIN}},
+    {.name = "tapped, and a round that cannot be shared",
+     .as.stream = 200000,
+     .tapped = INTO_FILES,
+     .also = {CALL_TEE, WHO_PIPE, 1, EINVAL}},
 };
 
 /* What the relay's process and the test share. */
@@ -71,6 +100,7 @@ struct shared {
 
 static struct shared *shared;
 static int log_file, target_listener[2]; /* TCP, UNIX */
+static int collector;                    /* listens for taps */
 static struct peer target_at[2], refusing;
 static char directory[64];
 
@@ -128,6 +158,28 @@ static struct target_list *make_targets(const struct scene *scene)
     return list;
 }
 
+/* NULL: none. */
+static struct tap_list *make_taps(const struct scene *scene)
+{
+    static const char *const names[] = {
+        [INTO_FILES] = "taps/%n-%d", [INTO_ONE] = "taps/all", [INTO_SOCKET] = "collector"};
+    struct tap_list *list = scene->tapped ? tap_list_new(1) : NULL;
+
+    if (!list)
+        return NULL;
+    struct tap_sink *sink = &list->sink[0];
+    sink->kind = scene->tapped == INTO_SOCKET ? TAP_UNIX : TAP_PATH;
+    sink->from = 1 << RELAY_TO_TARGET;
+    if (scene->tapped != INTO_ONE)
+        sink->from |= 1 << RELAY_TO_CLIENT;
+    sink->options = (struct sluice_sink_options)SLUICE_SINK_OPTIONS_INIT;
+    sink->options.slow = SLUICE_SLOW_DETACH;
+    if (asprintf(&sink->pattern, "%s/%s", directory, names[scene->tapped]) < 0)
+        abort();
+    sink->text = strdup(sink->pattern);
+    return list;
+}
+
 static int start(const struct scene *scene, struct watch *control)
 {
     struct relay_options options = {.threads = 1,
@@ -135,7 +187,8 @@ static int start(const struct scene *scene, struct watch *control)
                                     .drain_timeout = 5 * SECOND,
                                     .header_timeout = 5 * SECOND,
                                     .max_connections = scene->one_at_a_time ? 1 : 0,
-                                    .targets = make_targets(scene)};
+                                    .targets = make_targets(scene),
+                                    .taps = make_taps(scene)};
     const char *operation;
 
     if (scene->as.headers) {
@@ -196,6 +249,83 @@ static _Noreturn void relay_child(const struct scene *scene, int control_fd)
     _exit(NOT_STARTED_STATUS);
 }
 
+/* ---- what taps have ---- */
+
+static size_t said_in(const struct scene *scene)
+{
+    return 2 * TALK_ASK + scene->as.stream;
+}
+
+/* How far these bytes are the beginning of what one side says. */
+static size_t as_said(const char *bytes, size_t length, bool of_target, const struct scene *scene)
+{
+    const char *said = talk_words(of_target);
+    size_t same = 0;
+
+    while (same < length && same < said_in(scene) && bytes[same] == said[same])
+        same++;
+    return same;
+}
+
+/* Of the taps of a scene, how many have all of what was said. */
+struct tapped_bytes {
+    unsigned whole;
+    const char *wrong;
+};
+
+/* One tap's bytes. `many`: several conversations, one after the other. */
+static void look_at(struct tapped_bytes *tapped, const char *bytes, size_t length,
+                    const struct scene *scene, bool many)
+{
+    size_t at = 0;
+
+    do {
+        const size_t by_client = as_said(bytes + at, length - at, false, scene);
+        const size_t by_target = as_said(bytes + at, length - at, true, scene);
+        const size_t same = by_client > by_target ? by_client : by_target;
+        tapped->whole += same == said_in(scene);
+        at += same;
+        if (at < length && (same == 0 || !many))
+            tapped->wrong = "a tap has other bytes than were said";
+    } while (at < length && !tapped->wrong);
+}
+
+static size_t read_all(int fd, char *bytes, size_t size)
+{
+    size_t length = 0;
+    ssize_t value;
+
+    while ((value = read(fd, bytes + length, size - length)) > 0)
+        length += (size_t)value;
+    close(fd);
+    return length;
+}
+
+static struct tapped_bytes look_at_taps(const struct scene *scene)
+{
+    static char bytes[TALKS * TALK_MOST + 1];
+    struct tapped_bytes tapped = {0};
+    char path[sizeof directory + 280];
+    struct dirent *entry;
+    int fd;
+
+    snprintf(path, sizeof path, "%s/taps", directory);
+    DIR *taps = opendir(path);
+    while (taps && (entry = readdir(taps))) {
+        snprintf(path, sizeof path, "%s/taps/%s", directory, entry->d_name);
+        if (entry->d_name[0] == '.' || (fd = open(path, O_RDONLY | O_CLOEXEC)) < 0)
+            continue;
+        unlink(path);
+        look_at(&tapped, bytes, read_all(fd, bytes, sizeof bytes), scene,
+                scene->tapped == INTO_ONE);
+    }
+    if (taps)
+        closedir(taps);
+    while ((fd = accept4(collector, NULL, NULL, SOCK_CLOEXEC)) >= 0)
+        look_at(&tapped, bytes, read_all(fd, bytes, sizeof bytes), scene, false);
+    return tapped;
+}
+
 /* ---- one case ---- */
 
 struct result {
@@ -204,6 +334,7 @@ struct result {
     int status; /* of the relay's process */
     struct talk talk[TALKS];
     unsigned whole;
+    struct tapped_bytes tapped;
 };
 
 static bool ask(int control, char what)
@@ -245,6 +376,7 @@ static struct result run(const struct scene *scene, const struct shim_fault *fau
     shared->shim.fault = *fault;
     shared->shim.also = scene->also;
     shared->shim.small_buffers = scene->small_buffers;
+    shared->shim.unix_taps = scene->tapped == INTO_SOCKET;
     assert_int_equal(ftruncate(log_file, 0), 0);
     lseek(log_file, 0, SEEK_SET);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, control), 0);
@@ -259,13 +391,14 @@ static struct result run(const struct scene *scene, const struct shim_fault *fau
         have_talks(&result);
         for (unsigned i = 0; i < 5000; i++) {
             result.asked = ask(control[0], 'r');
-            if (!result.asked || shared->totals.active == 0)
+            if (!result.asked || shared->totals.active + shared->totals.taps == 0)
                 break;
             usleep(1000);
         }
     }
     close(control[0]); /* which says that it is to end */
     waitpid(child, &result.status, 0);
+    result.tapped = look_at_taps(scene);
     return result;
 }
 
@@ -324,10 +457,38 @@ static const char *check_always(const struct result *result)
     return NULL;
 }
 
+/* ---- what taps have, and the log says ---- */
+
+static bool is_recorded(void)
+{
+    uint64_t failures = 0;
+
+    for (int i = 0; i < RELAY_TAP_FAILURES; i++)
+        failures += shared->totals.tap_failures[i];
+    return failures > 0 || log_has("tap incomplete");
+}
+
+/* What was said and is not in a tap was told. */
+static const char *check_taps(const struct row *row, const struct result *result)
+{
+    const struct scene *scene = result->scene;
+    const struct tapped_bytes tapped = result->tapped;
+    const unsigned taps = result->whole * (scene->tapped == INTO_ONE ? 1 : 2);
+
+    if (tapped.wrong)
+        return tapped.wrong;
+    if (scene->tapped && tapped.whole < taps && !is_recorded())
+        return "a tap misses something, and that is not said";
+    if (scene->tapped && row->fate == GOES_ON && (tapped.whole < taps || is_recorded()))
+        return "a tap was affected";
+    return NULL;
+}
+
 /* How many conversations are not whole without any fault, and of what reason. */
 static unsigned odd_ones(const struct scene *scene)
 {
-    return scene->as.client_resets || scene->as.target_resets || scene->also.at > 0;
+    return scene->as.client_resets || scene->as.target_resets ||
+           (scene->also.at > 0 && !scene->tapped);
 }
 
 static const char *check_ends(const struct row *row, const struct result *result)
@@ -374,7 +535,9 @@ static const char *check_goes_on(const struct row *row, const struct result *res
 
 static const char *check(const struct row *row, const struct result *result)
 {
-    const char *wrong = check_always(result);
+    const char *wrong = check_taps(row, result);
+    if (!wrong)
+        wrong = check_always(result);
     if (wrong)
         return wrong;
     if (!result->started || row->fate == NOT_STARTED)
@@ -415,6 +578,19 @@ static bool is_known(const struct generator *generator, const struct row *row, e
            (row->call == scene->also.call && who == scene->also.who && at == scene->also.at);
 }
 
+/* What is asked of an end when a tap is made is asked for the tap; what one sink reads back is its own matter;
+ * and one that lags while no pipe is to be had for what waits is too slow. */
+static enum fate fate_when_tapped(const struct scene *scene, const struct row *row, enum who who)
+{
+    if (row->call == CALL_READ_BACK)
+        return scene->tapped == INTO_ONE ? TAPPED : MAY_END;
+    if (scene->tapped == INTO_SOCKET && who == WHO_PIPE && row->fate == GOES_ON)
+        return TAPPED;
+    return row->fate == ENDS && row->reason == RELAY_NO_MEMORY && row->call != CALL_EPOLL_ADD
+               ? MAY_END
+               : row->fate;
+}
+
 static void one_case(struct generator *generator, const struct row *row, enum who who, unsigned at)
 {
     const struct shim_fault fault = {.call = row->call, .who = who, .at = at, .error = row->error};
@@ -428,11 +604,14 @@ static void one_case(struct generator *generator, const struct row *row, enum wh
     /* Another target may be there for it, or not. */
     if (row->reason == RELAY_NO_TARGET && generator->scene->refused_first)
         expected.fate = MAY_END;
+    if (generator->scene->tapped)
+        expected.fate = fate_when_tapped(generator->scene, row, who);
     const struct result result = run(generator->scene, &fault);
     generator->cases[row->call]++;
-    /* How often it asks depends on how fast the others are; and a reset is met by whatever comes first. */
-    const bool varies =
-        at > 1 || generator->scene->as.client_resets || generator->scene->as.target_resets;
+    /* How often it asks, and what streams, depends on how fast the others are; and a reset is met by whatever comes
+     * first. */
+    const bool varies = at > 1 || generator->scene->tapped || generator->scene->as.client_resets ||
+                        generator->scene->as.target_resets;
     if (shared->shim.struck == 0 && varies) {
         expected.fate = GOES_ON;
         generator->missed++;
@@ -524,6 +703,10 @@ static int set_up(void **state)
     snprintf(path, sizeof path, "%s/target", directory);
     target_listener[0] = talk_listen(NULL, &target_at[0]);
     target_listener[1] = talk_listen(path, &target_at[1]);
+    snprintf(path, sizeof path, "%s/collector", directory);
+    collector = talk_listen(path, &(struct peer){0});
+    snprintf(path, sizeof path, "%s/taps", directory);
+    mkdir(path, 0700);
     const int closed = talk_listen(NULL, &refusing);
     close(closed);
     return shared == MAP_FAILED || log_file < 0 || target_listener[0] < 0 || target_listener[1] < 0
@@ -540,6 +723,10 @@ static int tear_down(void **state)
     unlink(path);
     snprintf(path, sizeof path, "%s/relay", directory);
     unlink(path);
+    snprintf(path, sizeof path, "%s/collector", directory);
+    unlink(path);
+    snprintf(path, sizeof path, "%s/taps", directory);
+    rmdir(path);
     rmdir(directory);
     return 0;
 }

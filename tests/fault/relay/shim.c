@@ -25,8 +25,8 @@ static const char *const call_names[CALL_COUNT] = {
 
 static const char *const who_names[] = {
     [WHO_LISTENER] = "listener", [WHO_CLIENT] = "client", [WHO_TARGET] = "target",
-    [WHO_PIPE] = "pipe",         [WHO_LOOP] = "loop",     [WHO_COUNT] = "nobody",
-    [WHO_OTHER] = "other",
+    [WHO_PIPE] = "pipe",         [WHO_LOOP] = "loop",     [WHO_TAP] = "tap",
+    [WHO_COUNT] = "nobody",      [WHO_OTHER] = "other",
 };
 
 const char *call_words(enum call call)
@@ -143,6 +143,10 @@ SYS(fstat)
 SYS(getsockopt)
 SYS(eventfd)
 SYS(poll)
+SYS(open)
+SYS(fstatfs_magic)
+SYS(tee)
+SYS(thread)
 SYS(now)
 
 static int with_small_buffers(int fd)
@@ -157,7 +161,9 @@ static int with_small_buffers(int fd)
 
 int __wrap_net_socket(int domain, int type, int protocol)
 {
-    const enum who by = listening ? WHO_TARGET : WHO_LISTENER;
+    const enum who by = !listening                             ? WHO_LISTENER
+                        : shim->unix_taps && domain == AF_UNIX ? WHO_TAP
+                                                               : WHO_TARGET;
     return struck(CALL_SOCKET, by)
                ? -error
                : with_small_buffers(is(__real_net_socket(domain, type, protocol), by));
@@ -259,16 +265,19 @@ ssize_t __wrap_sys_splice(int in, int64_t *in_offset, int out, int64_t *out_offs
 /* Only eventfds are read, and pipes whose bytes cannot be spliced. */
 ssize_t __wrap_sys_read(int fd, void *buffer, size_t length)
 {
-    return who(fd) == WHO_LOOP && struck(CALL_READ_EVENT, WHO_LOOP)
-               ? -error
-               : __real_sys_read(fd, buffer, length);
+    const enum call call = who(fd) == WHO_LOOP ? CALL_READ_EVENT : CALL_READ_BACK;
+    return struck(call, who(fd)) ? -error : __real_sys_read(fd, buffer, length);
 }
 
 /* EAGAIN: it rings already. */
 ssize_t __wrap_sys_write(int fd, const void *buffer, size_t length)
 {
+    if (who(fd) != WHO_LOOP)
+        return struck(who(fd) == WHO_PIPE ? CALL_FILL : CALL_WRITE, who(fd))
+                   ? fails(fd)
+                   : __real_sys_write(fd, buffer, length);
     const ssize_t value = __real_sys_write(fd, buffer, length);
-    return who(fd) == WHO_LOOP ? failed_after(CALL_WRITE_EVENT, WHO_LOOP, (int)value) : value;
+    return failed_after(CALL_WRITE_EVENT, WHO_LOOP, (int)value);
 }
 
 ssize_t __wrap_sys_recv(int fd, void *buffer, size_t length, int flags)
@@ -305,6 +314,8 @@ int __wrap_sys_fcntl(int fd, int command, int argument)
     if (command == F_SETPIPE_SZ && struck(CALL_SET_PIPE_SIZE, who(fd)))
         return -error;
     if (command == F_GETFL && struck(CALL_GET_FLAGS, who(fd)))
+        return -error;
+    if (command == F_SETFL && struck(CALL_SET_FLAGS, who(fd)))
         return -error;
     const int value = __real_sys_fcntl(fd, command, argument);
     return command == F_DUPFD_CLOEXEC && who(fd) != WHO_OTHER ? is(value, who(fd)) : value;
@@ -347,6 +358,32 @@ int __wrap_sys_poll(struct pollfd *fds, nfds_t count, const struct timespec *tim
     return struck(CALL_POLL, who(fds->fd)) ? -error : __real_sys_poll(fds, count, timeout);
 }
 
+/* Of files, those of taps: what is thrown away goes to /dev/null. */
+int __wrap_sys_open(const char *path, int flags)
+{
+    if (strcmp(path, "/dev/null") == 0)
+        return __real_sys_open(path, flags);
+    return struck(CALL_OPEN, WHO_TAP) ? -error : is(__real_sys_open(path, flags), WHO_TAP);
+}
+
+int __wrap_sys_fstatfs_magic(int fd, uint64_t *ret)
+{
+    return struck(CALL_FSTATFS, who(fd)) ? -error : __real_sys_fstatfs_magic(fd, ret);
+}
+
+ssize_t __wrap_sys_tee(int in, int out, size_t length, unsigned flags)
+{
+    return struck(CALL_TEE, who(in)) ? -error : __real_sys_tee(in, out, length, flags);
+}
+
+/* A tap of an unknown file system would have one; without, it is written to all the same. */
+int __wrap_sys_thread(void *(*run)(void *), void *data)
+{
+    (void)run;
+    (void)data;
+    return -EAGAIN;
+}
+
 uint64_t __wrap_sys_now(void)
 {
     return __real_sys_now();
@@ -364,7 +401,6 @@ uint64_t __wrap_sys_now(void)
 NEVER(sendfile)
 NEVER(copy_file_range)
 NEVER(clone_range)
-NEVER(tee)
 NEVER(vmsplice)
 NEVER(pread)
 NEVER(pwrite)
@@ -380,7 +416,6 @@ NEVER(munmap)
 NEVER(madvise)
 NEVER(mprotect)
 NEVER(memfd_create)
-NEVER(open)
 NEVER(readlink)
 NEVER(ftruncate)
 NEVER(fallocate)
@@ -389,7 +424,6 @@ NEVER(fadvise)
 NEVER(sync_file_range)
 NEVER(pread_nowait)
 NEVER(lseek)
-NEVER(fstatfs_magic)
 NEVER(direct_alignment)
 NEVER(device_pieces)
 NEVER(file_limit)
@@ -401,6 +435,5 @@ NEVER(epoll_add)
 NEVER(epoll_remove)
 NEVER(epoll_take)
 NEVER(thread_on)
-NEVER(thread)
 NEVER(yield)
 NEVER(sleep_until)

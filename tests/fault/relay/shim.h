@@ -2,7 +2,7 @@
 /*
  * Stands between a relay and the kernel: the linker sends each call of lib/sys.h and server/net.h
  * here. A call is known by its name and by whom it is made for (the client's socket, the target's,
- * a pipe …), counted, and where the fault says so, answered in the kernel's place.
+ * a pipe, a tap …), counted, and where the fault says so, answered in the kernel's place.
  *
  * A call that is not listed ends the process: the relay makes none that has no rows in the table.
  */
@@ -46,6 +46,13 @@
     X(FSTAT, "fstat")                                                                              \
     X(BYTES_IN_PIPE, "ioctl(FIONREAD)")                                                            \
     X(BYTES_UNSENT, "ioctl(SIOCOUTQ)")                                                             \
+    X(OPEN, "open")                                                                                \
+    X(FSTATFS, "fstatfs")                                                                          \
+    X(TEE, "tee")                                                                                  \
+    X(WRITE, "write")                                                                              \
+    X(READ_BACK, "read of a pipe")                                                                 \
+    X(FILL, "write to a pipe")                                                                     \
+    X(SET_FLAGS, "fcntl(F_SETFL)")                                                                 \
     X(CLOSE, "close")
 
 enum call {
@@ -56,7 +63,16 @@ enum call {
 };
 
 /* Whom a call is made for. */
-enum who { WHO_LISTENER, WHO_CLIENT, WHO_TARGET, WHO_PIPE, WHO_LOOP, WHO_COUNT, WHO_OTHER };
+enum who {
+    WHO_LISTENER,
+    WHO_CLIENT,
+    WHO_TARGET,
+    WHO_PIPE,
+    WHO_LOOP,
+    WHO_TAP,
+    WHO_COUNT,
+    WHO_OTHER,
+};
 
 const char *call_words(enum call call);
 const char *who_words(enum who who);
@@ -74,6 +90,7 @@ struct shim {
     struct shim_fault fault, also; /* what is to happen; and what happens in any case */
     /* The sockets' buffers are small, so that both sides say EAGAIN. */
     bool small_buffers;
+    bool unix_taps; /* UNIX sockets that connect are taps, and not targets */
     /* What happened. */
     unsigned calls[CALL_COUNT][WHO_COUNT];
     unsigned total;

@@ -10,8 +10,9 @@
 #define TARGET   (1U << WHO_TARGET)
 #define PIPE     (1U << WHO_PIPE)
 #define LOOP     (1U << WHO_LOOP)
+#define TAP      (1U << WHO_TAP)
 #define ENDS_OF  (CLIENT | TARGET)
-#define ANY      (LISTENER | CLIENT | TARGET | PIPE | LOOP)
+#define ANY      (LISTENER | CLIENT | TARGET | PIPE | LOOP | TAP)
 
 static const struct row rows[] = {
     /* socket(2) */
@@ -210,6 +211,86 @@ static const struct row rows[] = {
     {CALL_CLOSE, ANY, EIO, GOES_ON, 0, false},
     {CALL_CLOSE, ANY, ENOSPC, GOES_ON, 0, false},
     {CALL_CLOSE, ANY, EDQUOT, GOES_ON, 0, false},
+    /* What only a tap calls. open(2) */
+    {CALL_OPEN, TAP, EACCES, TAPPED, 0, false},
+    {CALL_OPEN, TAP, EDQUOT, TAPPED, 0, false},
+    {CALL_OPEN, TAP, EEXIST, TAPPED, 0, false},
+    {CALL_OPEN, TAP, EFBIG, TAPPED, 0, false},
+    {CALL_OPEN, TAP, EINTR, TAPPED, 0, false},
+    {CALL_OPEN, TAP, EINVAL, TAPPED, 0, false},
+    {CALL_OPEN, TAP, EISDIR, TAPPED, 0, false},
+    {CALL_OPEN, TAP, ELOOP, TAPPED, 0, false},
+    {CALL_OPEN, TAP, EMFILE, TAPPED, 0, false},
+    {CALL_OPEN, TAP, ENAMETOOLONG, TAPPED, 0, false},
+    {CALL_OPEN, TAP, ENFILE, TAPPED, 0, false},
+    {CALL_OPEN, TAP, ENODEV, TAPPED, 0, false},
+    {CALL_OPEN, TAP, ENOENT, TAPPED, 0, false},
+    {CALL_OPEN, TAP, ENOMEM, TAPPED, 0, false},
+    {CALL_OPEN, TAP, ENOSPC, TAPPED, 0, false},
+    {CALL_OPEN, TAP, ENOTDIR, TAPPED, 0, false},
+    {CALL_OPEN, TAP, ENXIO, TAPPED, 0, false},
+    {CALL_OPEN, TAP, EOPNOTSUPP, TAPPED, 0, false},
+    {CALL_OPEN, TAP, EOVERFLOW, TAPPED, 0, false},
+    {CALL_OPEN, TAP, EPERM, TAPPED, 0, false},
+    {CALL_OPEN, TAP, EROFS, TAPPED, 0, false},
+    {CALL_OPEN, TAP, ETXTBSY, TAPPED, 0, false},
+    {CALL_OPEN, TAP, EWOULDBLOCK, TAPPED, 0, false},
+    /* socket(2), connect(2), unix(7) */
+    {CALL_SOCKET, TAP, EACCES, TAPPED, 0, false},
+    {CALL_SOCKET, TAP, EAFNOSUPPORT, TAPPED, 0, false},
+    {CALL_SOCKET, TAP, EINVAL, TAPPED, 0, false},
+    {CALL_SOCKET, TAP, EMFILE, TAPPED, 0, false},
+    {CALL_SOCKET, TAP, ENFILE, TAPPED, 0, false},
+    {CALL_SOCKET, TAP, ENOBUFS, TAPPED, 0, false},
+    {CALL_SOCKET, TAP, ENOMEM, TAPPED, 0, false},
+    {CALL_SOCKET, TAP, EPROTONOSUPPORT, TAPPED, 0, false},
+    {CALL_CONNECT, TAP, EINTR, GOES_ON, 0, false},
+    {CALL_CONNECT, TAP, EACCES, TAPPED, 0, false},
+    {CALL_CONNECT, TAP, EAGAIN, TAPPED, 0, false},
+    {CALL_CONNECT, TAP, ECONNREFUSED, TAPPED, 0, false},
+    {CALL_CONNECT, TAP, EBADF, TAPPED, 0, false},
+    {CALL_CONNECT, TAP, EFAULT, TAPPED, 0, false},
+    {CALL_CONNECT, TAP, ENOENT, TAPPED, 0, false},
+    {CALL_CONNECT, TAP, ENOTDIR, TAPPED, 0, false},
+    {CALL_CONNECT, TAP, ENOTSOCK, TAPPED, 0, false},
+    {CALL_CONNECT, TAP, EPERM, TAPPED, 0, false},
+    {CALL_CONNECT, TAP, EPROTOTYPE, TAPPED, 0, false},
+    {CALL_CONNECT, TAP, ENOBUFS, TAPPED, 0, false},
+    {CALL_CONNECT, TAP, ENOMEM, TAPPED, 0, false},
+    /* Its end is told, and what it sent thrown away: without, it is closed. */
+    {CALL_SHUTDOWN, TAP, EBADF, GOES_ON, 0, false},
+    {CALL_SHUTDOWN, TAP, EINVAL, GOES_ON, 0, false},
+    {CALL_SHUTDOWN, TAP, ENOTCONN, GOES_ON, 0, false},
+    {CALL_SHUTDOWN, TAP, ENOTSOCK, GOES_ON, 0, false},
+    {CALL_RECV, TAP, EAGAIN, GOES_ON, 0, false},
+    {CALL_RECV, TAP, EINTR, GOES_ON, 0, false},
+    {CALL_RECV, TAP, EBADF, GOES_ON, 0, false},
+    {CALL_RECV, TAP, ECONNRESET, GOES_ON, 0, false},
+    {CALL_RECV, TAP, EFAULT, GOES_ON, 0, false},
+    {CALL_RECV, TAP, EINVAL, GOES_ON, 0, false},
+    {CALL_RECV, TAP, ENOMEM, GOES_ON, 0, false},
+    {CALL_RECV, TAP, ENOTCONN, GOES_ON, 0, false},
+    {CALL_RECV, TAP, ENOTSOCK, GOES_ON, 0, false},
+    /* epoll_ctl(2): without, it is tried again after a while. */
+    {CALL_EPOLL_ADD, TAP, EBADF, GOES_ON, 0, false},
+    {CALL_EPOLL_ADD, TAP, EEXIST, GOES_ON, 0, false},
+    {CALL_EPOLL_ADD, TAP, EINVAL, GOES_ON, 0, false},
+    {CALL_EPOLL_ADD, TAP, ENOMEM, GOES_ON, 0, false},
+    {CALL_EPOLL_ADD, TAP, ENOSPC, GOES_ON, 0, false},
+    {CALL_EPOLL_ADD, TAP, EPERM, GOES_ON, 0, false},
+    /* fcntl(2) of a pipe: it is not used then. */
+    {CALL_SET_FLAGS, PIPE, EBADF, GOES_ON, 0, false},
+    {CALL_SET_FLAGS, PIPE, EINVAL, GOES_ON, 0, false},
+    {CALL_SET_FLAGS, PIPE, EPERM, GOES_ON, 0, false},
+    /* write(2) to a pipe: what it does not take waits in memory. */
+    {CALL_FILL, PIPE, EAGAIN, GOES_ON, 0, false},
+    {CALL_FILL, PIPE, EINTR, GOES_ON, 0, false},
+    {CALL_FILL, PIPE, EBADF, GOES_ON, 0, false},
+    {CALL_FILL, PIPE, EFAULT, GOES_ON, 0, false},
+    {CALL_FILL, PIPE, EINVAL, GOES_ON, 0, false},
+    {CALL_FILL, PIPE, EIO, GOES_ON, 0, false},
+    {CALL_FILL, PIPE, ENOMEM, GOES_ON, 0, false},
+    {CALL_FILL, PIPE, EPIPE, GOES_ON, 0, false},
 };
 
 /* The library's calls: whose rows are in manual.c. */
@@ -231,10 +312,22 @@ static const struct {
     {POINT_GETSOCKOPT, CALL_GET_OPTION, ENDS_OF, false},
     {POINT_FSTAT, CALL_FSTAT, ENDS_OF, false},
     {POINT_POLL_NOW, CALL_POLL, PIPE | ENDS_OF, false},
+    {POINT_SEND, CALL_SEND, TAP, true},
+    {POINT_WRITE, CALL_WRITE, TAP, true},
+    {POINT_SPLICE_OUT, CALL_SPLICE_OUT, TAP, true},
+    {POINT_FSTAT, CALL_FSTAT, TAP, false},
+    {POINT_FSTATFS, CALL_FSTATFS, TAP, false},
+    {POINT_GET_FLAGS, CALL_GET_FLAGS, TAP, false},
+    {POINT_GETSOCKOPT, CALL_GET_OPTION, TAP, false},
+    {POINT_POLL_NOW, CALL_POLL, TAP, false},
+    {POINT_TEE, CALL_TEE, PIPE, false},
+    {POINT_READ_BACK, CALL_READ_BACK, PIPE, false},
 };
 
-static enum fate fate_of(enum expected expected)
+static enum fate fate_of(enum expected expected, unsigned who)
 {
+    if (who == TAP)
+        return expected == EXPECT_DONE || expected == EXPECT_FALLBACK ? GOES_ON : TAPPED;
     switch (expected) {
     case EXPECT_ERROR:
         return ENDS;
@@ -259,11 +352,11 @@ void table_each(void (*each)(const struct row *row, void *data), void *data)
             const struct row row = {.call = library[i].call,
                                     .who = library[i].who,
                                     .error = from->error,
-                                    .fate = fate_of(from->expected),
+                                    .fate = fate_of(from->expected, library[i].who),
                                     .reason = !library[i].moves ? RELAY_NO_MEMORY
                                               : reset           ? RELAY_RESET
                                                                 : RELAY_FAILED,
-                                    .names_side = library[i].moves};
+                                    .names_side = library[i].moves && library[i].who != TAP};
             each(&row, data);
         }
 }

@@ -15,6 +15,7 @@ enum fate {
     RESTS,       /* nobody is let in for a moment, and that is counted */
     ENDS,        /* one conversation ends, for that reason */
     MAY_END,     /* it may, or nobody notices: a call that is made for several purposes */
+    TAPPED,      /* no conversation is affected; a tap may be, and then that is said */
     NOT_STARTED, /* the relay says so before it begins */
     STOPS,       /* the loop ends, and says so */
 };

@@ -161,6 +161,12 @@ static void make_words(void)
     pattern(words[1], TALK_MOST, 1 << 20);
 }
 
+const char *talk_words(bool of_target)
+{
+    make_words();
+    return of_target ? words[1] : words[0] + HEADER;
+}
+
 /* A target that was closed before a byte came: the relay had to begin once more. */
 static bool was_for_nothing(const struct side *target)
 {

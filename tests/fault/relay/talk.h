@@ -45,4 +45,7 @@ int talk_connect(const struct peer *relay);
 /* Has a conversation; closes `client`. */
 struct talk talk_over(int client, int listener, const struct talk_options *options);
 
+/* What clients say, or targets: 2 * TALK_ASK bytes and the stream. */
+const char *talk_words(bool of_target);
+
 #endif
