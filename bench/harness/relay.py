@@ -36,8 +36,28 @@ from harness.report import table  # noqa: E402
 GIB = 1 << 30
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-# 10,000 take a limit of 22,000 descriptors a process.
-MANY = (100, 1000, 8000, 10000)
+
+
+def raise_limit():
+    """Both ends of ten thousand connections are in one process. Returns how many descriptors it may have; above the
+    hard limit only who has CAP_SYS_RESOURCE."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with open("/proc/sys/fs/nr_open", encoding="ascii") as file:
+        most = int(file.read())
+    for limit in (max(hard, min(40000, most)), hard):
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+            return limit
+        except (ValueError, OSError):
+            pass
+    return hard
+
+
+DESCRIPTORS = raise_limit()
+BESIDE = 2200  # descriptors: pipes, most of them
+# Two descriptors a connection, in the relay and in who loads it: ten thousand, or what there is room for.
+MOST = max(100, min(10000, (DESCRIPTORS - BESIDE) // 200 * 100))
+MANY = (*(many for many in (100, 1000) if many < MOST), MOST)
 # name: (mode, connections, size, amount, idle)
 LOADS = {
     "bulk-1": ("bulk", 1, 2 * GIB, 0, 0),
@@ -143,6 +163,12 @@ def children_of(pid):
         return []
 
 
+def wait_for_children(pid):
+    until = time.monotonic() + 5
+    while children_of(pid) and time.monotonic() < until:
+        time.sleep(0.01)
+
+
 def wait_for_listen(port, process):
     wanted = f":{port:04X} "
     until = time.monotonic() + 10
@@ -161,6 +187,7 @@ def run_once(name, load, options, scratch):
     size, amount = (size // options.less, amount) if mode == "bulk" else (size, amount // options.less)
     words = [f"{options.build}/bench/relay-load", mode, connections, size, amount, idle]
     port = free_port()
+    forks = name == "socat"
     loader = subprocess.Popen(
         [str(word) for word in words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     options.how = "splice" if mode == "bulk" else "copy"
@@ -176,7 +203,6 @@ def run_once(name, load, options, scratch):
         time.sleep(0.05)
         pids = [relay.pid for relay in relays]
         pids += [child for pid in pids for child in children_of(pid)]
-        forks = name == "socat"
         loader.stdin.write(" ".join(map(str, [port, *pids])) + "\n")
         loader.stdin.flush()
         try:
@@ -186,6 +212,8 @@ def run_once(name, load, options, scratch):
     finally:
         loader.kill()
         usage = 0.0
+        if forks:  # what its processes used is known when it has waited for them
+            wait_for_children(relays[0].pid)
         for relay in relays:
             relay.send_signal(signal.SIGTERM)
             try:
@@ -256,18 +284,6 @@ def show(result):
     print(flush=True)
 
 
-def raise_limit():
-    """Both ends of ten thousand connections are in one process. Returns how many descriptors it may have."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    for limit in (max(hard, 40000), hard):
-        try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
-            return limit
-        except (ValueError, OSError):
-            pass
-    return hard
-
-
 def show_flatness(results):
     """What each costs with few connections and with many, and how many times more that is."""
     found = {result["load"]: result["runs"] for result in results}
@@ -323,8 +339,7 @@ def main():
     options.json = options.json or os.path.join(options.build, "bench-relay.json")
     options.rounds = options.rounds or (3 if options.quick else 9)
     options.less = 8 if options.quick else 1
-    descriptors = raise_limit()
-    options.haproxy_most = min(12000, (descriptors - 2200) // 2)
+    options.haproxy_most = min(12000, (DESCRIPTORS - BESIDE) // 2)
     loads = [load for load in LOADS
              if any(fnmatch.fnmatch(load, pattern) for pattern in options.only or ["*"])]
     names = options.against.split(",") if options.against else list(CONTENDERS)
@@ -336,12 +351,14 @@ def main():
     names = [name for name in names
              if name != "go" or os.path.exists(os.path.join(options.build, "bench/go-relay"))]
     for load in loads[:]:
-        if 2 * (LOADS[load][1] + LOADS[load][4]) + 2200 > descriptors:
-            print(f"{load}: left out, a process may have {descriptors} descriptors only")
+        if 2 * (LOADS[load][1] + LOADS[load][4]) + BESIDE > DESCRIPTORS:
+            print(f"{load}: left out, a process may have {DESCRIPTORS} descriptors only")
             loads.remove(load)
     found = {"versions": versions(options), "network": network.enter(), "results": []}
     print("  ".join(f"{name}: {what}" for name, what in found["versions"].items()))
     print(f"network: {found['network']}\n")
+    if MOST < 10000:
+        print(f"{MOST} connections are the most: a process may have {DESCRIPTORS} descriptors only\n")
     for load in loads:
         result = measure(load, names, options)
         found["results"].append(result)
