@@ -268,6 +268,8 @@ static struct slot *filling_slot(struct sluice_transfer *transfer, struct move *
     /* One is kept for what a slot that is written leaves over. */
     if (direct->tail - direct->head >= direct->depth - 1)
         return NULL;
+    if (direct->head == direct->tail)
+        direct->ahead = transfer->out.offset; /* a hole may have been skipped since the last one */
     ret->value = open_slot(transfer, direct_slot(direct, direct->tail));
     return ret->value < 0 ? NULL : last_slot(direct);
 }
