@@ -66,7 +66,8 @@ static void say_wrong(const struct option_row *row, const char *argument, const 
 
 static void build_tables(const struct option_table *table, struct option *longs, char *shorts)
 {
-    *shorts++ = ':';
+    if (!table->plain)
+        *shorts++ = ':';
     for (unsigned i = 0; i < table->count; i++) {
         const struct option_row *row = &table->rows[i];
         if (!known(table, row))
@@ -102,12 +103,15 @@ enum options_outcome options_parse(const struct option_table *table, int argc, c
     int value;
 
     build_tables(table, longs, shorts);
-    opterr = 0;
+    opterr = table->plain;
     optind = 1;
+    *ret = '\0';
     while ((value = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
         const char *given = argv[optind - 1];
         const char letter[] = {'-', (char)optopt, '\0'};
         const struct option_row *row = row_for(table, value);
+        if (!row && table->plain)
+            return OPTIONS_WRONG;
         if (value == ':') {
             snprintf(ret, OPTIONS_WORDS, "option '%.1000s' wants an argument", given);
             return OPTIONS_WRONG;
@@ -117,7 +121,7 @@ enum options_outcome options_parse(const struct option_table *table, int argc, c
             return OPTIONS_WRONG;
         }
         if (!row->function)
-            return OPTIONS_HELP;
+            return strcmp(row->name, "version") == 0 ? OPTIONS_VERSION : OPTIONS_HELP;
         const char *wrong = row->function(into, optarg);
         if (wrong) {
             say_wrong(row, optarg, wrong, ret);

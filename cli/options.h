@@ -7,6 +7,7 @@
 #define CLI_OPTIONS_H
 
 #include <getopt.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 /* Takes the argument (NULL without one) into what the command keeps. NULL, or what is wanted instead. */
@@ -19,7 +20,7 @@ struct option_row {
     unsigned users; /* which users of the table know it: a bit for each */
     int has_argument; /* no_argument, required_argument or optional_argument */
     const char *argument;
-    option_function *function; /* NULL: help is asked for */
+    option_function *function; /* NULL: help is asked for, or by the name version the version */
     const char *help;
 };
 
@@ -29,15 +30,17 @@ struct option_table {
     const struct option_row *rows;
     unsigned count;
     unsigned user; /* who reads: a bit of `users` */
+    bool plain;    /* an option that is unknown is told by getopt_long(3), in its own words */
 };
 
 /* A line of help for each option of this user. */
 void options_help(const struct option_table *table, FILE *out);
 
 enum options_outcome {
-    OPTIONS_READ,  /* the operands begin at optind */
-    OPTIONS_HELP,  /* help was asked for */
-    OPTIONS_WRONG, /* `ret` says what is */
+    OPTIONS_READ, /* the operands begin at optind */
+    OPTIONS_HELP, /* help was asked for */
+    OPTIONS_VERSION,
+    OPTIONS_WRONG, /* `ret` says what is; empty: it was told */
 };
 
 enum { OPTIONS_WORDS = 1200 };

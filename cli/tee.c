@@ -93,8 +93,6 @@ static enum status prepare(struct tee *tee)
     options->library.progress = tee->alone ? NULL : on_progress;
     options->library.progress_data = tee;
     const enum status status = tee_open_source(tee);
-    if (status != STATUS_DONE && tee->alone)
-        tee_touch_sinks(tee);
     return status == STATUS_DONE ? tee_open_sinks(tee) : status;
 }
 
@@ -213,10 +211,11 @@ int command_tee(int argc, char **argv)
 int command_tee_alone(int argc, char **argv)
 {
     struct tee tee = {.alone = argv[0]};
+    const int status = tee_main(&tee, argc, argv);
 
-    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
-        printf("tee (sluice) %s\n", sluice_version());
-        return fflush(stdout) == 0 ? STATUS_DONE : STATUS_FAILED;
-    }
-    return tee_main(&tee, argc, argv);
+    /* What --help or --version printed must have got there. */
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
+    fprintf(stderr, "%s: write error: %s\n", tee.alone, strerror(errno));
+    return STATUS_FAILED;
 }

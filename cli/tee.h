@@ -75,7 +75,7 @@ struct tee {
     struct sluice_error error;
 };
 
-/* STATUS_DONE with the options filled in, a status after a message, or -1 after --help. */
+/* STATUS_DONE with the options filled in, a status after a message, or -1 after --help or --version. */
 int tee_options_parse(struct tee *tee, int argc, char **argv);
 void tee_options_free(struct tee_options *options);
 
@@ -83,10 +83,11 @@ void tee_options_free(struct tee_options *options);
  * out, unless its errors end all. */
 enum status tee_open_source(struct tee *tee);
 enum status tee_open_sinks(struct tee *tee);
-/* Under the name tee, files are made and emptied also if there is nothing to read. */
-void tee_touch_sinks(struct tee *tee);
 /* Ends sockets, closes all; what a close says counts. */
 void tee_close_sinks(struct tee *tee);
+
+/* The operation in which a spill file fails. */
+#define SPILL_FOR "spill for"
 
 /* A failure that is not a sink's. */
 enum status tee_cannot(struct tee *tee, const char *operation, const char *name, int error);

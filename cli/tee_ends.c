@@ -41,37 +41,7 @@ static int open_path(const char *path, int flags)
     return own_descriptor(fd);
 }
 
-/* ---- the source ---- */
-
-enum status tee_open_source(struct tee *tee)
-{
-    const struct address *address = &tee->options.source;
-    const char *operation = "open";
-    bool borrowed = false;
-    int fd;
-
-    snprintf(tee->source_name, sizeof tee->source_name, "%s", address->text);
-    if (is_simple(address))
-        fd = open_simple(address, STDIN_FILENO, O_RDONLY, &borrowed);
-    else if (address->scheme == ADDRESS_PATH)
-        fd = open_path(address->path, O_RDONLY);
-    else
-        fd = address_connect(address, tee->source_name, sizeof tee->source_name, &operation);
-    if (fd < 0)
-        return tee_cannot(tee, address->scheme == ADDRESS_STANDARD ? "read" : operation,
-                          address->text, fd);
-    int error = sluice_endpoint_from_fd(tee->context, fd, borrowed ? SLUICE_BORROW : SLUICE_OWN,
-                                        &tee->source);
-    if (error < 0 && !borrowed)
-        close(fd);
-    struct sluice_error why = {.size = sizeof why};
-    if (error >= 0)
-        error =
-            sluice_fanout_new(tee->context, tee->source, &tee->options.library, &tee->fanout, &why);
-    return error < 0 ? tee_cannot(tee, "read", tee->source_name, error) : STATUS_DONE;
-}
-
-/* ---- sinks ---- */
+/* ---- files ---- */
 
 /* Whether writing to it would change what is read. Asked before the file is emptied. */
 static bool is_source(const struct tee *tee, int fd)
@@ -103,6 +73,60 @@ static int open_file(const struct tee *tee, const char *path)
     close(fd);
     return error;
 }
+
+/* ---- the source ---- */
+
+/* Under the name tee, files are made and emptied, and what is wrong with them is said, also if there is
+ * nothing to read. Returns whether that ends all. */
+static bool touch_sinks(struct tee *tee)
+{
+    for (unsigned i = 1; i < tee->options.sinks; i++) {
+        struct tee_sink *sink = &tee->options.sink[i];
+        const int fd = open_file(tee, sink->address.path);
+        if (fd >= 0)
+            close(fd);
+        else if (tee_sink_trouble(tee, sink, "open", fd))
+            return true;
+    }
+    return false;
+}
+
+static enum status no_source(struct tee *tee, const char *operation, const char *name, int error)
+{
+    if (tee->alone && touch_sinks(tee))
+        return STATUS_FAILED;
+    return tee_cannot(tee, operation, name, error);
+}
+
+enum status tee_open_source(struct tee *tee)
+{
+    const struct address *address = &tee->options.source;
+    const char *operation = "open";
+    bool borrowed = false;
+    int fd;
+
+    snprintf(tee->source_name, sizeof tee->source_name, "%s", address->text);
+    if (is_simple(address))
+        fd = open_simple(address, STDIN_FILENO, O_RDONLY, &borrowed);
+    else if (address->scheme == ADDRESS_PATH)
+        fd = open_path(address->path, O_RDONLY);
+    else
+        fd = address_connect(address, tee->source_name, sizeof tee->source_name, &operation);
+    if (fd < 0)
+        return no_source(tee, address->scheme == ADDRESS_STANDARD ? "read" : operation,
+                         address->text, fd);
+    int error = sluice_endpoint_from_fd(tee->context, fd, borrowed ? SLUICE_BORROW : SLUICE_OWN,
+                                        &tee->source);
+    if (error < 0 && !borrowed)
+        close(fd);
+    struct sluice_error why = {.size = sizeof why};
+    if (error >= 0)
+        error =
+            sluice_fanout_new(tee->context, tee->source, &tee->options.library, &tee->fanout, &why);
+    return error < 0 ? no_source(tee, "read", tee->source_name, error) : STATUS_DONE;
+}
+
+/* ---- sinks ---- */
 
 static int open_sink(struct tee *tee, struct tee_sink *sink, const char **operation)
 {
@@ -162,18 +186,6 @@ static int open_spill(struct tee *tee, struct tee_sink *sink)
     return error;
 }
 
-void tee_touch_sinks(struct tee *tee)
-{
-    for (unsigned i = 1; i < tee->options.sinks; i++) {
-        struct tee_sink *sink = &tee->options.sink[i];
-        const int fd = open_file(tee, sink->address.path);
-        if (fd >= 0)
-            close(fd);
-        else if (tee_sink_trouble(tee, sink, "open", fd))
-            break;
-    }
-}
-
 static int refuse_bytes(const void *bytes, size_t length, void *data)
 {
     (void)bytes, (void)length, (void)data;
@@ -196,7 +208,7 @@ static int add_sink(struct tee *tee, struct tee_sink *sink, const char **operati
     snprintf(sink->name, sizeof sink->name, "%s", sink->text);
     int error = open_sink(tee, sink, operation);
     if (error >= 0) {
-        *operation = "spill for";
+        *operation = SPILL_FOR;
         error = open_spill(tee, sink);
     }
     if (error >= 0) {
@@ -241,7 +253,10 @@ enum status tee_open_sinks(struct tee *tee)
                     why.reason ? why.reason : strerror(-error));
             return STATUS_REQUIRED;
         }
-        if (error < 0 && sink->address.scheme == ADDRESS_STANDARD)
+        if (error == -EINTR && signals_caught())
+            return tee_cannot(tee, operation, sink->text, error);
+        if (error < 0 && sink->address.scheme == ADDRESS_STANDARD &&
+            strcmp(operation, SPILL_FOR) != 0)
             operation = "write to";
         if (error < 0 && tee_sink_trouble(tee, sink, operation, error))
             return STATUS_FAILED;

@@ -210,6 +210,7 @@ static const struct option_row rows[] = {
     {"json", 0, SLUICE, no_argument, NULL, on_json, "the same as JSON, on standard error"},
     {"help", 'h', SLUICE, no_argument, NULL, NULL, "this text"},
     {"help", 0, ALONE, no_argument, NULL, NULL, "this text"}, /* GNU tee's has no letter */
+    {"version", 0, ALONE, no_argument, NULL, NULL, "the version"},
 };
 
 #define ROWS (sizeof rows / sizeof *rows)
@@ -235,8 +236,9 @@ static int mistake(const struct tee *tee, const char *words)
 {
     if (!tee->alone)
         return (int)usage_error("tee", "%s", words);
-    fprintf(stderr, "%s: %s\nTry '%s --help' for more information.\n", tee->alone, words,
-            tee->alone);
+    if (*words)
+        fprintf(stderr, "%s: %s\n", tee->alone, words);
+    fprintf(stderr, "Try '%s --help' for more information.\n", tee->alone);
     return STATUS_FAILED;
 }
 
@@ -324,7 +326,7 @@ static int parse_sinks(struct tee *tee, int count, char **words)
 int tee_options_parse(struct tee *tee, int argc, char **argv)
 {
     const struct option_table table = {
-        .rows = rows, .count = ROWS, .user = tee->alone ? ALONE : SLUICE};
+        .rows = rows, .count = ROWS, .user = tee->alone ? ALONE : SLUICE, .plain = tee->alone};
     char wrong[OPTIONS_WORDS];
 
     tee->options.source = (struct address){.scheme = ADDRESS_STANDARD, .text = "-"};
@@ -334,10 +336,12 @@ int tee_options_parse(struct tee *tee, int argc, char **argv)
     const enum options_outcome outcome = options_parse(&table, argc, argv, tee, wrong);
     if (outcome == OPTIONS_WRONG)
         return mistake(tee, wrong);
-    if (outcome == OPTIONS_HELP) {
+    if (outcome == OPTIONS_HELP)
         print_help(tee, &table);
+    if (outcome == OPTIONS_VERSION)
+        printf("tee (sluice) %s\n", sluice_version());
+    if (outcome != OPTIONS_READ)
         return -1;
-    }
     if (tee->options.checksum && tee->options.library.require)
         return (int)usage_error("tee",
                                 "--checksum reads every byte into memory: --require excludes it");

@@ -3,23 +3,13 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "shell_word.h"
 #include "signals.h"
 #include "tee.h"
 #include "units.h"
-
-/* A name that a shell would not take for one word is quoted, as GNU does. */
-static const char *quoted(const char *name, char *text, size_t size)
-{
-    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-                                "%+,-./:=@_^";
-
-    if (*name && strspn(name, plain) == strlen(name))
-        return name;
-    snprintf(text, size, strchr(name, '\'') ? "\"%s\"" : "'%s'", name);
-    return text;
-}
 
 static const char *words_for(int error)
 {
@@ -49,16 +39,23 @@ static bool ends_all(const struct tee *tee)
            tee->options.output_error == OUTPUT_EXIT_NOPIPE;
 }
 
+static void tell_as_gnu(const struct tee *tee, const struct tee_sink *sink, int error)
+{
+    const char *name = sink->address.scheme == ADDRESS_STANDARD ? "standard output" : sink->text;
+    char *word = shell_word(name);
+
+    fprintf(stderr, "%s: %s: %s\n", tee->alone, word ? word : name, words_for(error));
+    free(word);
+}
+
 bool tee_sink_trouble(struct tee *tee, struct tee_sink *sink, const char *operation, int error)
 {
-    char text[600];
-
     tee->status = STATUS_FAILED;
     sink->told = true;
     if (tee->alone)
-        fprintf(stderr, "%s: %s: %s\n", tee->alone,
-                quoted(sink->address.scheme == ADDRESS_STANDARD ? "standard output" : sink->text,
-                       text, sizeof text),
+        tell_as_gnu(tee, sink, error);
+    else if (strcmp(operation, SPILL_FOR) == 0)
+        message("cannot spill for '%s' into '%s': %s", sink->text, sink->spill_path,
                 words_for(error));
     else
         message("cannot %s '%s': %s", operation, sink->text,

@@ -83,6 +83,23 @@ for one, two in [(f"{directory}/one,slow=spill={directory}/spill", f"{directory}
     same_bytes(result.out, data, "standard output beside a spill file of two")
     same_bytes(content(f"{directory}/copy"), data, "a file beside a spill file of two")
 
+# A spill file that cannot be had: it is the one that is named, for standard output, too.
+result = sluice("tee", f"{directory}/one,slow=spill={directory}/none/spill", f"{directory}/copy", input=data)
+result.refused(1, r"cannot spill for .* into '[^']*none/spill': No such file")
+same_bytes(result.out, data, "standard output beside a spill file that cannot be had")
+same_bytes(content(f"{directory}/copy"), data, "a file beside a spill file that cannot be had")
+sluice("tee", f"--slow=spill={directory}/none/spill", input=data).refused(
+    1, r"cannot spill for '-' into '[^']*none/spill': No such file")
+
+# Interrupted while it waits for a FIFO's reader: it was stopped, and no file is to blame.
+os.mkfifo(f"{directory}/unread")
+running = start("tee", f"{directory}/unread", stdout=subprocess.DEVNULL)
+catches(running)
+settle(running)
+running.signal(signal.SIGINT)
+result = running.finish().says(r"stopped by SIGINT before anything was moved").never_says(r"unread", r"Interrupted")
+equal(result.killed_by, signal.SIGINT, "the signal that ended it")
+
 # Sinks that cannot be had: said, and the others get everything.
 result = sluice("tee", "fd:99", f"{directory}/none/x", directory, "tcp:127.0.0.1:1",
                 f"unix:{directory}/no-socket", f"{directory}/copy", input=data)

@@ -81,6 +81,31 @@ broken_pipe_ignored() {
     (trap '' PIPE && sleep 0.2 && cat "$T/input") | (trap '' PIPE && "$tee" one; echo "$?" >status) | :
 }
 abbreviated() { "$tee" --output-error=warn-n one <"$T/short"; }
+help_is_asked_for() { "$tee" one --he <"$T/short" >/dev/null; }
+help_to_a_full_device() { "$tee" --help >/dev/full; }
+help_to_nowhere() { "$tee" one --help >&-; }
+version_is_asked_for() { "$tee" -a one --ver <"$T/short" >/dev/null; }
+version_to_a_full_device() { "$tee" --version >/dev/full; }
+version_to_nowhere() { "$tee" --version >&-; }
+options_unknown() {
+    "$tee" -ax one <"$T/short"
+    "$tee" one --bogus <"$T/short"
+    "$tee" --append=1 one <"$T/short"
+    "$tee" --help=1 one <"$T/short"
+}
+open_errors_come_first() { "$tee" none/one two <&-; }
+open_errors_come_first_exit() { "$tee" --output-error=exit none/one two 0>write-only; }
+names_that_command_a_terminal() {
+    local locale name
+    for locale in C C.UTF-8; do
+        for name in $'a\e[31mb' $'tab\there' $'\nline' $'a\177' $'\303\251' $'\377' $'\302\205' $'\302' \
+            'a:b' 'a!b' '#a' '~a' 'a#~' '{' '}' '{a' '^' 'a[b]' 'a\b' '-x' 'a=b' "it's" "it's a" "it's {" \
+            'it'\''s "q"' '"q"' '$a' ''; do
+            mkdir -p -- "./$name"
+            LC_ALL=$locale "$tee" -- "$name" "none/$name" </dev/null
+        done
+    done
+}
 interrupted() {
     (sleep 0.3 && cat "$T/short") | (exec env --default-signal=INT "$tee" one) &
     sleep 0.15
@@ -94,6 +119,8 @@ for scene in to_nothing to_files from_a_pipe over_what_is_there appending append
     a_name_to_quote a_full_device a_full_device_exit a_full_device_long stdout_full stdout_full_nopipe \
     stdout_closed stdout_closed_exit stdin_closed all_closed stdin_a_directory stdin_write_only \
     stdout_read_only broken_pipe_p broken_pipe_warn broken_pipe_exit broken_pipe_exit_nopipe \
-    broken_pipe_ignored abbreviated; do
+    broken_pipe_ignored abbreviated help_is_asked_for help_to_a_full_device help_to_nowhere \
+    version_is_asked_for version_to_a_full_device version_to_nowhere options_unknown \
+    open_errors_come_first open_errors_come_first_exit names_that_command_a_terminal; do
     same "$scene" "$scene"
 done
