@@ -16,7 +16,7 @@
 
 enum {
     PIPES_MOST = 1024,       /* of a worker, as the process's descriptors allow */
-    PIPES_IDLE = 32,         /* of all workers: half of what an ordinary user may have (64 MiB) */
+    PIPES_IDLE = 128,        /* of all workers: half of what an ordinary user may have (64 MiB) */
     DESCRIPTORS_BESIDE = 64, /* that are not a connection's */
 };
 

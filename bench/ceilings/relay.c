@@ -4,7 +4,7 @@
  *
  *     relay splice|copy PORT TARGET-PORT
  *
- * splice: a pipe of 1 MiB a direction, kept for good; copy: one buffer for all, recv and send. No
+ * splice: a pipe of 256 KiB a direction, kept for good; copy: one buffer for all, recv and send. No
  * limits, no timeouts, no accounts, no fallbacks; a failure ends that connection.
  */
 #include <arpa/inet.h>
@@ -21,7 +21,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { BUFFER = 64 << 10, PIPE = 1 << 20 };
+enum { BUFFER = 64 << 10, PIPE = 256 << 10 };
 
 struct end {
     int fd, pipe[2];
