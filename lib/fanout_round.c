@@ -469,19 +469,24 @@ static void count_round(struct sluice_fanout *fanout, uint64_t bytes)
         fanout->by_memory = true;
 }
 
-/* Before TCP's urgent data it says EAGAIN, too, whatever there is behind it: asked twice in vain, a byte is
- * looked for. */
+/* Before TCP's urgent data it says EAGAIN, too, whatever there is behind it: asked in vain once more, a byte is
+ * looked for; and if it says so even then, recv is to get past. */
 static int cannot_splice(struct sluice_fanout *fanout, int error)
 {
-    const bool again = fanout->in_vain;
+    const bool may_be_urgent = error == -EAGAIN && fanout->in.endpoint->kind == SLUICE_KIND_STREAM;
     char byte;
 
-    fanout->in_vain = error == -EAGAIN && fanout->in.endpoint->kind == SLUICE_KIND_STREAM;
-    if (again && fanout->in_vain &&
-        sys_recv(fanout->in.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0) {
+    if (may_be_urgent && fanout->in_vain == 2) {
+        fanout->in_vain = 0;
         fanout->confirms_end = true;
         return 0;
     }
+    if (may_be_urgent && fanout->in_vain == 1 &&
+        sys_recv(fanout->in.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0) {
+        fanout->in_vain = 2;
+        return 0;
+    }
+    fanout->in_vain = may_be_urgent;
     return settle_source(fanout, CALL_SPLICE_IN, error);
 }
 
@@ -496,7 +501,7 @@ static ssize_t take_by_pipe(struct sluice_fanout *fanout, uint64_t most)
         stash_put(fanout, master);
     if (value < 0)
         return cannot_splice(fanout, (int)value);
-    fanout->in_vain = false;
+    fanout->in_vain = 0;
     /* It says so too on procfs, and before TCP's urgent data. */
     if (value == 0 &&
         ((in->endpoint->medium & MEDIA_SEEKABLE) || in->endpoint->kind == SLUICE_KIND_STREAM))
