@@ -54,9 +54,9 @@ def raise_limit():
 
 
 DESCRIPTORS = raise_limit()
-BESIDE = 2200  # descriptors: pipes, most of them
+BESIDE = 2150  # descriptors: pipes, most of them
 # Two descriptors a connection, in the relay and in who loads it: ten thousand, or what there is room for.
-MOST = max(100, min(10000, (DESCRIPTORS - BESIDE) // 200 * 100))
+MOST = max(100, min(10000, (DESCRIPTORS - BESIDE - 32) // 200 * 100))
 MANY = (*(many for many in (100, 1000) if many < MOST), MOST)
 # name: (mode, connections, size, amount, idle)
 LOADS = {
