@@ -13,7 +13,8 @@
 
 static const char access_list[] = "system.posix_acl_access";
 
-/* What the new file takes over besides. Capabilities and checksums of the old bytes are not among it. */
+/* What the new file takes over besides. Capabilities and checksums of the old bytes are not
+ * among it. */
 static const char *const taken_too[] = {"user.", "security.selinux", "security.SMACK64"};
 
 /* Neither by us, nor at all: a user namespace does not know everybody. */
@@ -22,7 +23,8 @@ static bool not_for_us(int error)
     return error == EPERM || error == EINVAL;
 }
 
-/* 1, or 0 without the group, or a negative errno. Where it cannot have the group, the group that it has gets no more than everybody. */
+/* 1, or 0 without the group, or a negative errno. Where it cannot have the group, the group that
+ * it has gets no more than everybody. */
 static int take_owner(int fd, const struct stat *status, mode_t *mode)
 {
     if (fchown(fd, status->st_uid, status->st_gid) == 0)
@@ -64,8 +66,8 @@ static ssize_t value_of(const char *path, const char *name, void **ret)
     }
 }
 
-/* A mode tells of a list only how much it grants at most: without the list the group would have that. So it is
- * taken whole; and a list that the directory gave the new file goes. */
+/* A mode tells of a list only how much it grants at most: without the list the group would have
+ * that. So it is taken whole; and a list that the directory gave the new file goes. */
 static int take_access_list(int fd, const char *path, bool wanted)
 {
     void *list = NULL;

@@ -8,14 +8,14 @@
 
 #include <sys/stat.h>
 
-/* The new file gets the owner and group where that is permitted, the mode, the access list (or none, also
- * in a directory that gives its files one), and the user's own attributes of the file at `path`. 0 or a
- * negative errno. */
+/* The new file gets the owner and group where that is permitted, the mode, the access list (or
+ * none, also in a directory that gives its files one), and the user's own attributes of the file
+ * at `path`. 0 or a negative errno. */
 int attributes_take(int fd, const char *path, const struct stat *status);
 
-/* Whether the file at `path` may be replaced by another that is renamed to it, as far as that is known before: 0, or
- * -EPERM. Not if it or its directory is marked immutable or append-only (chattr), nor in a sticky directory,
- * unless one of the two is ours. */
+/* Whether the file at `path` may be replaced by another that is renamed to it, as far as that is
+ * known before: 0, or -EPERM. Not if it or its directory is marked immutable or append-only
+ * (chattr), nor in a sticky directory, unless one of the two is ours. */
 int attributes_may_replace(const char *path, const char *directory, const struct stat *status);
 
 #endif

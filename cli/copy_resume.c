@@ -51,8 +51,9 @@ static enum status of_another_source(struct copy *copy, uint64_t at, bool ended)
     return STATUS_FAILED;
 }
 
-/* Bytes at the end of what was kept that no source has: the last block is written whole past the page cache and
- * cut afterwards, unless kill -9 comes between. Returns what is left without them. */
+/* Bytes at the end of what was kept that no source has: the last block is written whole past the
+ * page cache and cut afterwards, unless kill -9 comes between. Returns what is left without
+ * them. */
 static uint64_t without_padding(const struct copy *copy, uint64_t kept, uint64_t begin)
 {
     const struct sluice_options *options = &copy->options.library;
@@ -74,10 +75,10 @@ static uint64_t without_padding(const struct copy *copy, uint64_t kept, uint64_t
     return end;
 }
 
-/* The source has another byte there, because nothing was written there yet: writes that are under way together
- * (--cache=bypass) do not end in their order, and kill -9 leaves a hole where one did not come. What is
- * before it is the source's. No more is given up for it than is under way at once: the hole may be one of
- * the source's, which has changed. */
+/* The source has another byte there, because nothing was written there yet: writes that are
+ * under way together (--cache=bypass) do not end in their order, and kill -9 leaves a hole where
+ * one did not come. What is before it is the source's. No more is given up for it than is under
+ * way at once: the hole may be one of the source's, which has changed. */
 static bool is_unwritten(const struct copy *copy, uint64_t at, uint64_t kept)
 {
     enum { UNDER_WAY = 16 << 20 };
@@ -88,7 +89,8 @@ static bool is_unwritten(const struct copy *copy, uint64_t at, uint64_t kept)
     return true;
 }
 
-/* What was kept is compared with the source, from its first byte; *kept: as much as is gone on from. */
+/* What was kept is compared with the source, from its first byte; *kept: as much as is gone on
+ * from. */
 static enum status compare_kept(struct copy *copy, uint64_t *kept)
 {
     struct sluice_options *options = &copy->options.library;

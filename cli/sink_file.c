@@ -84,8 +84,9 @@ static bool same_file(const struct stat *a, const struct stat *b)
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-/* Whose the directory is, and whose the file is that will be replaced (which we may have given to him), could
- * change the sink in any case. Some file systems give all their files to one user. */
+/* Whose the directory is, and whose the file is that will be replaced (which we may have given
+ * to him), could change the sink in any case. Some file systems give all their files to one
+ * user. */
 static bool is_trusted(const struct sink_file *sink, uid_t user)
 {
     struct stat status = {0};
@@ -96,8 +97,8 @@ static bool is_trusted(const struct sink_file *sink, uid_t user)
     return owns || user == geteuid() || (sink->replaces && user == sink->owner);
 }
 
-/* Nobody else goes on with it; 0, or a negative errno. 1: meanwhile it is no longer what has the name (the run
- * that had locked it has made it the sink). */
+/* Nobody else goes on with it; 0, or a negative errno. 1: meanwhile it is no longer what has the
+ * name (the run that had locked it has made it the sink). */
 static int lock_partial(const struct sink_file *sink)
 {
     struct stat mine, named;
@@ -373,7 +374,8 @@ static int name_partial(const struct sink_file *sink)
     return !sink->resumed && link(sink->temporary, sink->partial) < 0 ? -errno : 0;
 }
 
-/* On a full disk, or at a quota, a name takes room as well: it is made of the last bytes (seen on btrfs). */
+/* On a full disk, or at a quota, a name takes room as well: it is made of the last bytes (seen
+ * on btrfs). */
 int sink_file_keep(struct sink_file *sink, uint64_t *bytes)
 {
     enum { ROOM = 1 << 20, TRIES = 4 };

@@ -43,8 +43,8 @@ int sink_file_begin(struct sink_file *sink);
 /* The file is whole: it gets its name. 0 or a negative errno. */
 int sink_file_commit(struct sink_file *sink);
 
-/* It is not whole, or did not get its name, but its first *bytes are to be gone on with: they stay, as
- * SINK.partial, or so many of them as can. 0 or a negative errno. */
+/* It is not whole, or did not get its name, but its first *bytes are to be gone on with: they
+ * stay, as SINK.partial, or so many of them as can. 0 or a negative errno. */
 int sink_file_keep(struct sink_file *sink, uint64_t *bytes);
 
 /* It is not whole: what has no name yet goes away. `refused`: nothing was moved, and a file that

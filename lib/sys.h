@@ -69,7 +69,8 @@ ssize_t sys_readlink(const char *path, char *buffer, size_t length);
 int sys_close(int fd);
 int sys_ftruncate(int fd, int64_t length);
 
-/* How large the file may get by our writes (RLIMIT_FSIZE); UINT64_MAX: there is no limit, or it is no file. */
+/* How large the file may get by our writes (RLIMIT_FSIZE); UINT64_MAX: there is no limit, or it
+ * is no file. */
 uint64_t sys_file_limit(int fd);
 int sys_fallocate(int fd, int mode, int64_t offset, int64_t length);
 /* Pages of the range that are in the page cache (cachestat, Linux 6.5). */

@@ -51,9 +51,9 @@ static void write_rest(struct direct *direct, struct slot *slot)
         write_pipe(direct, slot);
 }
 
-/* A file may grow up to a byte (RLIMIT_FSIZE), and the kernel cuts a piece there, which then is no whole block:
- * it is refused, or its odd end comes back again and again. So the slot ends at the last whole block, and
- * what is behind goes as an edge does. False if that is not it. */
+/* A file may grow up to a byte (RLIMIT_FSIZE), and the kernel cuts a piece there, which then is
+ * no whole block: it is refused, or its odd end comes back again and again. So the slot ends at
+ * the last whole block, and what is behind goes as an edge does. False if that is not it. */
 static bool cut_to_limit(const struct direct *direct, struct slot *slot)
 {
     const uint64_t limit = sys_file_limit(direct->sink), at = (uint64_t)slot->at;
