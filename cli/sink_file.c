@@ -374,20 +374,30 @@ static int name_partial(const struct sink_file *sink)
     return !sink->resumed && link(sink->temporary, sink->partial) < 0 ? -errno : 0;
 }
 
-/* On a full disk, or at a quota, a name takes room as well: it is made of the last bytes (seen
- * on btrfs). */
+static int shorten(const struct sink_file *sink, uint64_t bytes)
+{
+    struct stat status;
+
+    if (fstat(sink->fd, &status) == 0 && (uint64_t)status.st_size == bytes)
+        return 0;
+    return ftruncate(sink->fd, (off_t)bytes) < 0 ? -errno : 0;
+}
+
+/* A directory may have to grow by a name, on a full disk: the room is made of the last bytes. */
 int sink_file_keep(struct sink_file *sink, uint64_t *bytes)
 {
     enum { ROOM = 1 << 20, TRIES = 4 };
-    int error = ftruncate(sink->fd, (off_t)*bytes) < 0 ? -errno : 0;
+    int error = shorten(sink, *bytes);
 
     if (error == 0)
         error = name_partial(sink);
     for (int i = 0; i < TRIES && (error == -ENOSPC || error == -EDQUOT) && *bytes > ROOM; i++) {
-        const uint64_t shorter = *bytes - ROOM;
-        if (ftruncate(sink->fd, (off_t)shorter) < 0 || fsync(sink->fd) < 0)
-            return -errno;
-        *bytes = shorter;
+        const uint64_t left = *bytes - ROOM;
+        error = shorten(sink, left);
+        if (error < 0)
+            return error;
+        fsync(sink->fd); /* what was freed can be used once it is on the disk (ext4) */
+        *bytes = left;
         error = name_partial(sink);
     }
     return error;
