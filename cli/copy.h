@@ -5,6 +5,7 @@
 #ifndef CLI_COPY_H
 #define CLI_COPY_H
 
+#include <limits.h>
 #include <time.h>
 
 #include "copy_options.h"
@@ -13,7 +14,7 @@
 #include "salvage.h"
 #include "sink_file.h"
 
-enum { NAME_SIZE = 512 };
+enum { NAME_SIZE = PATH_MAX }; /* the end included: no path that can be opened is longer */
 
 /* Everything a copy holds, so that one place can let it go. */
 struct copy {
@@ -38,6 +39,10 @@ struct copy {
     bool moved;          /* the transfer was run */
     bool sink_is_stdout; /* under whatever name */
 };
+
+/* Keeps a failure for the ledger, beside what is said of it. `words` stay the caller's. */
+void copy_record(struct copy *copy, enum sluice_side side, const char *operation, const char *name,
+                 int error, const char *words);
 
 /* A failure of an operation on an end, said once and kept for the ledger. Returns STATUS_FAILED. */
 enum status copy_cannot(struct copy *copy, enum sluice_side side, const char *operation,

@@ -7,6 +7,7 @@
 
 #include "copy.h"
 #include "descriptor.h"
+#include "printable.h"
 #include "signals.h"
 
 int copy_reread(const struct copy *copy, enum sluice_side side, int flags, uint64_t *ret_offset)
@@ -35,6 +36,7 @@ int copy_reread(const struct copy *copy, enum sluice_side side, int flags, uint6
 enum status copy_checksum(struct copy *copy)
 {
     const char *of = copy->sink_name;
+    char shown[PRINTABLE_SIZE(NAME_SIZE)];
     uint64_t before = copy->resumed_at, offset;
 
     int fd = copy_reread(copy, SLUICE_SIDE_SINK, 0, &offset);
@@ -57,8 +59,8 @@ enum status copy_checksum(struct copy *copy)
     copy->report.checksum_name = checksum_name(copy->options.checksum);
     copy->report.checksum_of = of;
     if (!copy->options.json)
-        fprintf(copy_ledger_stream(copy), "%s  %s  (%s)\n", copy->checksum, of,
-                copy->report.checksum_name);
+        fprintf(copy_ledger_stream(copy), "%s  %s  (%s)\n", copy->checksum,
+                printable(of, shown, sizeof shown), copy->report.checksum_name);
     return STATUS_DONE;
 }
 

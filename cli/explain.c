@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -16,6 +17,7 @@
 #include "commands.h"
 #include "copy_options.h"
 #include "json.h"
+#include "printable.h"
 #include "probe_cache.h"
 #include "units.h"
 
@@ -35,10 +37,11 @@ static void print_endpoint(const char *label, const char *name, const sluice_end
                            bool kind_only, bool is_new, FILE *out)
 {
     struct sluice_endpoint_info info = {.size = sizeof info};
-    char bytes[32];
+    char bytes[32], shown[PRINTABLE_SIZE(PATH_MAX)];
 
     sluice_endpoint_describe(endpoint, &info);
-    fprintf(out, "%-8s %s  %s, %s", label, name, sluice_kind_name(info.kind), info.name);
+    fprintf(out, "%-8s %s  %s, %s", label, printable(name, shown, sizeof shown),
+            sluice_kind_name(info.kind), info.name);
     if (is_new)
         fprintf(out, ", to be created");
     else if (kind_only)
@@ -117,6 +120,7 @@ static void print_passed_over(const sluice_plan *plan, const struct sluice_candi
 static void print_best(const struct explanation *explanation, FILE *out)
 {
     struct sluice_candidate best = {.size = sizeof best};
+    char shown[PRINTABLE_SIZE(PATH_MAX)];
 
     if (sluice_plan_usable(explanation->plan) == 0) {
         fprintf(out, "\nnothing can serve this pair\n");
@@ -132,7 +136,7 @@ static void print_best(const struct explanation *explanation, FILE *out)
     if (best.leg[0].class_ == SLUICE_CLASS_REFERENCE &&
         sluice_plan_fewest_copies(explanation->plan) == 0 && best.copies == 0)
         fprintf(out, "caution  a later write to '%s' can still change bytes already sent\n",
-                explanation->source_name);
+                printable(explanation->source_name, shown, sizeof shown));
 }
 
 void explain_text(const struct explanation *explanation, FILE *out)

@@ -1,25 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 #include "message.h"
 
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "printable.h"
 
 bool message_quiet;
 
 __attribute__((format(printf, 2, 0))) static void say(const char *prefix, const char *format,
                                                       va_list arguments)
 {
-    char text[4096 + 512];
-    int length = snprintf(text, sizeof text, "%s", prefix);
-    const int more = vsnprintf(text + length, sizeof text - (size_t)length - 1, format, arguments);
+    char text[2 * PATH_MAX + 1024], line[PRINTABLE_SIZE(sizeof text) + 1]; /* of two names */
+    const int length = snprintf(text, sizeof text, "%s", prefix);
 
-    length += more < 0 ? 0 : more;
-    if (length > (int)sizeof text - 2)
-        length = (int)sizeof text - 2;
-    text[length++] = '\n';
-    if (write(STDERR_FILENO, text, (size_t)length) < 0)
+    vsnprintf(text + length, sizeof text - (size_t)length, format, arguments);
+    printable(text, line, sizeof line - 1);
+    const size_t end = strlen(line);
+    line[end] = '\n';
+    if (write(STDERR_FILENO, line, end + 1) < 0)
         return; /* there is nobody to tell */
 }
 

@@ -14,7 +14,7 @@ enum status {
     STATUS_VERIFY = 4,   /* verification failed */
 };
 
-/* "sluice: …" and a newline, in one write. */
+/* "sluice: …" and a newline, in one write. Names in it may be any bytes: they are made printable. */
 void message(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* A message, and where help is; returns STATUS_USAGE. */

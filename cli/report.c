@@ -2,8 +2,10 @@
 #include "report.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <string.h>
 
+#include "printable.h"
 #include "probe_cache.h"
 #include "units.h"
 
@@ -128,6 +130,7 @@ void report_text(const struct report *report, FILE *out)
     struct sluice_ledger ledger = {.size = sizeof ledger};
     const struct rusage *after = &report->after, *before = &report->before;
     char bytes[32], rate[32], calls[32], polls[32], parked[32], known[64];
+    char names[2][PRINTABLE_SIZE(PATH_MAX)];
     double user, system;
 
     if (!report->transfer)
@@ -135,7 +138,9 @@ void report_text(const struct report *report, FILE *out)
     sluice_transfer_ledger(report->transfer, &ledger);
     report_cpu(report, &user, &system);
     const double gib = (double)ledger.delivered / (1 << 30);
-    fprintf(out, "%s -> %s   %s in %.2f s   %s\n\n", report->source, report->sink,
+    fprintf(out, "%s -> %s   %s in %.2f s   %s\n\n",
+            printable(report->source, names[0], sizeof names[0]),
+            printable(report->sink, names[1], sizeof names[1]),
             units_format_bytes(ledger.delivered, bytes), report->seconds,
             units_format_rate(report->seconds > 0 ? (double)ledger.delivered / report->seconds : 0,
                               rate));

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "commands.h"
+#include "printable.h"
 #include "probe_cache.h"
 #include "signals.h"
 
@@ -139,11 +140,14 @@ static void tell_dropped(const struct tee *tee)
 
 static void report(const struct tee *tee)
 {
+    char shown[PRINTABLE_SIZE(sizeof tee->source_name)];
+
     if (tee->alone || !tee->fanout)
         return;
     tell_dropped(tee);
     if (*tee->digest && !tee->options.json)
-        fprintf(stderr, "%s  %s  (%s, as it was read)\n", tee->digest, tee->source_name,
+        fprintf(stderr, "%s  %s  (%s, as it was read)\n", tee->digest,
+                printable(tee->source_name, shown, sizeof shown),
                 checksum_name(tee->options.checksum));
     if (tee->options.stats)
         tee_report_text(tee, stderr);

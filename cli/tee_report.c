@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The ledger of a fan-out, for people and for programs. */
 #include <inttypes.h>
+#include <limits.h>
 #include <string.h>
 
 #include "json.h"
+#include "printable.h"
 #include "report.h"
 #include "tee.h"
 #include "units.h"
@@ -63,20 +65,23 @@ static uint64_t delivered_to_all(const struct tee *tee)
 static void print_sink(const struct tee *tee, const struct tee_sink *sink, FILE *out)
 {
     char delivered[UNITS_BUFFER], dropped[UNITS_BUFFER], now[UNITS_BUFFER], most[UNITS_BUFFER];
+    char shown[PRINTABLE_SIZE(PATH_MAX)];
     struct sluice_sink_info info;
 
+    printable(sink->text, shown, sizeof shown);
     if (!sink_info(tee, sink, &info)) {
-        fprintf(out, "%-20s not opened\n", sink->text);
+        fprintf(out, "%-20s not opened\n", shown);
         return;
     }
-    fprintf(out, "%-20s %-9s %11s %10s %10s %11s  %-11s %s\n", sink->text, states[info.state],
+    fprintf(out, "%-20s %-9s %11s %10s %10s %11s  %-11s %s\n", shown, states[info.state],
             units_format_bytes(info.delivered, delivered),
             units_format_bytes(info.dropped, dropped), units_format_bytes(info.lag, now),
             units_format_bytes(info.lag_most, most), class_of(&info),
             sluice_known_name(info.leg.known));
     if (info.spilled > 0)
         fprintf(out, "  %s spilled to '%s', %" PRIu64 " bytes of it not delivered\n",
-                units_format_bytes(info.spilled, now), sink->spill_path,
+                units_format_bytes(info.spilled, now),
+                printable(sink->spill_path, shown, sizeof shown),
                 info.spill_end - info.spill_begin);
     if (info.error)
         fprintf(out, "  %s: %s%s%s\n", info.operation, strerror(-info.error),
@@ -104,12 +109,14 @@ void tee_report_text(const struct tee *tee, FILE *out)
 {
     struct sluice_fanout_ledger ledger = {.size = sizeof ledger};
     char bytes[UNITS_BUFFER], rate[UNITS_BUFFER], calls[UNITS_BUFFER], polls[UNITS_BUFFER];
+    char shown[PRINTABLE_SIZE(sizeof tee->source_name)];
     double user, system;
 
     sluice_fanout_ledger(tee->fanout, &ledger);
     const double cpu = cpu_seconds(tee, &user, &system);
     const double gib = (double)ledger.taken / (double)(1 << 30);
-    fprintf(out, "%s -> %u sinks   %s in %.2f s   %s\n\n", tee->source_name, tee->options.sinks,
+    fprintf(out, "%s -> %u sinks   %s in %.2f s   %s\n\n",
+            printable(tee->source_name, shown, sizeof shown), tee->options.sinks,
             units_format_bytes(ledger.taken, bytes), tee->seconds,
             units_format_rate(tee->seconds > 0 ? (double)ledger.taken / tee->seconds : 0, rate));
     fprintf(out, "%-20s %-9s %11s %10s %10s %11s  %-11s %s\n", "sink", "state", "delivered",
