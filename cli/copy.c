@@ -86,7 +86,7 @@ static uint64_t expected_size(const struct copy *copy)
     return left;
 }
 
-static enum status explain_before(const struct copy *copy)
+static enum status explain_before(struct copy *copy)
 {
     struct explanation explanation = {
         .source_name = copy->source_name,
@@ -97,8 +97,10 @@ static enum status explain_before(const struct copy *copy)
     };
     sluice_plan *plan;
 
-    if (sluice_plan_new(copy->context, copy->source, copy->sink, &copy->options.library, &plan) < 0)
-        return STATUS_FAILED;
+    const int error =
+        sluice_plan_new(copy->context, copy->source, copy->sink, &copy->options.library, &plan);
+    if (error < 0)
+        return copy_cannot(copy, SLUICE_SIDE_SETUP, "plan for", copy->sink_name, error);
     explanation.plan = plan;
     explain_text(&explanation, stderr);
     sluice_plan_free(plan);
@@ -126,14 +128,10 @@ static enum status check_extent(struct copy *copy)
     else
         message("cannot read from byte %" PRIu64 " of '%s': it has %" PRIu64, from,
                 copy->source_name, info.bytes);
-    copy->report.error = (struct sluice_error){.size = sizeof copy->report.error,
-                                               .error = -ENODATA,
-                                               .side = SLUICE_SIDE_SOURCE,
-                                               .operation = "read",
-                                               .offset = info.bytes};
-    copy->report.error_endpoint = copy->source_name;
-    copy->report.errno_words =
-        bounded ? "it ends before the length asked for" : "it ends before the offset asked for";
+    copy_record(copy, SLUICE_SIDE_SOURCE, "read", copy->source_name, -ENODATA,
+                bounded ? "it ends before the length asked for"
+                        : "it ends before the offset asked for");
+    copy->report.error.offset = info.bytes;
     return STATUS_FAILED;
 }
 
@@ -185,6 +183,8 @@ static enum status make_transfer(struct copy *copy)
         error = salvage_open(&copy->salvage, copy->options.salvage, options->pipe_size);
         if (error == 0 && copy->sink_is_file && salvage_is(&copy->salvage, copy->file.path)) {
             message("'%s' cannot be both the sink and the salvage file", copy->options.salvage);
+            copy_record(copy, SLUICE_SIDE_SETUP, "create", copy->options.salvage, -EBUSY,
+                        "it cannot be both the sink and the salvage file");
             return STATUS_USAGE;
         }
         if (error < 0)
@@ -232,15 +232,9 @@ static enum status end_socket(struct copy *copy)
     const int error = end_stream(info.fd, copy->options.linger, &unsent);
     if (error >= 0)
         return STATUS_DONE;
-    copy->report.error =
-        (struct sluice_error){.size = sizeof copy->report.error,
-                              .error = error,
-                              .side = SLUICE_SIDE_SINK,
-                              .operation = "shutdown",
-                              .delivered = sluice_transfer_delivered(copy->transfer)};
+    copy_record(copy, SLUICE_SIDE_SINK, "shutdown", copy->sink_name, error, strerror(-error));
+    copy->report.error.delivered = sluice_transfer_delivered(copy->transfer);
     copy->report.error.offset = copy->report.error.delivered;
-    copy->report.error_endpoint = copy->sink_name;
-    copy->report.errno_words = strerror(-error);
     message("the peer '%s' did not take everything: %s (%" PRIu64 " bytes delivered to the kernel, "
             "%" PRIu64 " of them not acknowledged)",
             copy->sink_name, strerror(-error), copy->report.error.delivered, unsent);
@@ -353,6 +347,7 @@ static enum status prepare(struct copy *copy)
     copy->context = sluice_context_new(NULL, &error);
     if (!copy->context || sluice_cancel_new(SLUICE_CANCEL_SIGNAL, &copy->cancel) < 0) {
         message("not enough memory");
+        copy_record(copy, SLUICE_SIDE_SETUP, "begin", NULL, -ENOMEM, "not enough memory");
         return STATUS_FAILED;
     }
     signals_set_cancel(copy->cancel);

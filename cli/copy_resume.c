@@ -41,13 +41,9 @@ static enum status of_another_source(struct copy *copy, uint64_t at, bool ended)
     message("cannot go on with '%s': '%s' %s byte %" PRIu64
             "; nothing was changed. Remove it to begin anew",
             copy->file.partial, copy->source_name, ended ? "ends before its" : "has another", at);
-    copy->report.error = (struct sluice_error){.size = sizeof copy->report.error,
-                                               .error = -EBADMSG,
-                                               .side = SLUICE_SIDE_SOURCE,
-                                               .operation = "resume",
-                                               .offset = at};
-    copy->report.error_endpoint = copy->source_name;
-    copy->report.errno_words = "what was kept is of another source";
+    copy_record(copy, SLUICE_SIDE_SOURCE, "resume", copy->source_name, -EBADMSG,
+                "what was kept is of another source");
+    copy->report.error.offset = at;
     return STATUS_FAILED;
 }
 
@@ -164,6 +160,8 @@ enum status copy_resume(struct copy *copy)
         message("cannot resume from '%s': it cannot be read again. --resume=continue says that it "
                 "stands at the next unread byte",
                 copy->source_name);
+        copy_record(copy, SLUICE_SIDE_SOURCE, "resume", copy->source_name, -ESPIPE,
+                    "it cannot be read again");
         return STATUS_FAILED;
     }
     if (fstat(copy->file.fd, &status) < 0)

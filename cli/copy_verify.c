@@ -83,14 +83,10 @@ static enum status differs(struct copy *copy, uint64_t at, uint64_t length)
     message("'%s' does not hold what '%s' has: byte %" PRIu64 " of %" PRIu64 " differs; what was "
             "read back is not what is there, or the source has changed meanwhile",
             copy->sink_name, copy->source_name, at, length);
-    copy->report.error = (struct sluice_error){.size = sizeof copy->report.error,
-                                               .error = -EBADMSG,
-                                               .side = SLUICE_SIDE_SINK,
-                                               .operation = "verify",
-                                               .offset = at};
+    copy_record(copy, SLUICE_SIDE_SINK, "verify", copy->sink_name, -EBADMSG,
+                "it differs from the source");
+    copy->report.error.offset = at;
     copy->report.error.delivered = sluice_transfer_delivered(copy->transfer);
-    copy->report.error_endpoint = copy->sink_name;
-    copy->report.errno_words = "it differs from the source";
     return STATUS_VERIFY;
 }
 

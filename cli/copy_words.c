@@ -10,23 +10,32 @@
 #include "signals.h"
 #include "units.h"
 
+void copy_record(struct copy *copy, enum sluice_side side, const char *operation, const char *name,
+                 int error, const char *words)
+{
+    copy->report.error = (struct sluice_error){
+        .size = sizeof copy->report.error, .error = error, .side = side, .operation = operation};
+    copy->report.error_endpoint = name;
+    copy->report.errno_words = words;
+}
+
+static const char *words_for(int error)
+{
+    return error == -ENOTSUP    ? "Not a regular file: it can only be written in place"
+           : error == -ESPIPE   ? "it is neither a file nor a block device"
+           : error == -EALREADY ? "source and sink are the same file"
+                                : address_failure(error);
+}
+
 /* A failure before anything could move; also kept for --json. */
 enum status copy_cannot(struct copy *copy, enum sluice_side side, const char *operation,
                         const char *name, int error)
 {
     const bool stopped = error == -EINTR && signals_caught();
 
-    copy->report.error = (struct sluice_error){.size = sizeof copy->report.error,
-                                               .error = stopped ? -ECANCELED : error,
-                                               .side = side,
-                                               .operation = operation};
-    copy->report.error_endpoint = name;
-    copy->report.errno_words = error == -ENOTSUP
-                                   ? "Not a regular file: it can only be written in place"
-                               : error == -EALREADY ? "source and sink are the same file"
-                                                    : address_failure(error);
+    copy_record(copy, side, operation, name, stopped ? -ECANCELED : error,
+                stopped ? "stopped by a signal" : words_for(error));
     if (stopped) {
-        copy->report.errno_words = "stopped by a signal";
         message("stopped by SIG%s %s", sigabbrev_np(signals_caught()),
                 copy->moved ? "after the transfer, before its end was seen to"
                             : "before anything was moved");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The command: a table of subcommands, which dispatches and prints the usage. */
 #include <errno.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include "commands.h"
 #include "config.h"
 #include "message.h"
+#include "signals.h"
 #include "sluice.h"
 
 static const struct command {
@@ -92,6 +94,8 @@ static int flushed(int status)
 {
     if (fflush(stdout) == 0 && !ferror(stdout))
         return status;
+    if (errno == EPIPE && !signals_sigpipe_ignored())
+        signals_die_of(SIGPIPE);
     message("cannot write to standard output: %s", strerror(errno));
     return status == STATUS_DONE ? STATUS_FAILED : status;
 }

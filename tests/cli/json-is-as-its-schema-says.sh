@@ -40,6 +40,14 @@ printed("copy", "--json", "--cache=drop", "--verify", "--checksum=sha256", sourc
 printed("copy", "--json", source, "null:")
 failed = printed("copy", "--json", source, "/dev/full", status=1)
 equal(failed[-1]["error"]["errno"], "ENOSPC", "the error")
+# What is refused before a byte moves is an error there, too, whoever refuses it.
+for words, status in ((("--resume", "-", f"{directory}/out"), 1), (("--verify", source, "null:"), 1),
+                      (("--sync", source, "null:"), 1), (("--checksum=xxh3", "-", "null:"), 1),
+                      (("--length=1G", source, f"{directory}/out"), 1), (("--atomic", source, "null:"), 1),
+                      ((f"--salvage={directory}/new", source, f"{directory}/new"), 2),
+                      ((f"--salvage={directory}/no/new", source, "null:"), 1), ((source, source), 1)):
+    refused = printed("copy", "--json", *words, status=status, stdin=open(os.devnull))
+    equal((refused[-1]["status"], "error" in refused[-1]), ("error", True), f"{words}")
 printed("copy", "--json", "--require=zero-copy", "--method=read-write", source, f"{directory}/out", status=3)
 
 # tee

@@ -30,6 +30,16 @@ for method in methods:
         equal(result.killed_by, signal.SIGPIPE, f"killed by; {result}")
         equal(result.err, "", f"said to standard error by {result}")
 
+# What is printed there at the end: the same.
+small = file_with(random_bytes(100000))
+for words in (("copy", "--json", small, "null:"), ("copy", "--checksum=xxh3", small, "null:"), ("explain", small, "null:"),
+              ("copy", "--help")):
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    result = start(*words, stdout=write_end).finish(10)
+    os.close(write_end)
+    equal((result.killed_by, result.err), (signal.SIGPIPE, ""), f"killed by, and said: {words}; {result}")
+
 # The shell's view of the same.
 program = f"{shlex.join(SLUICE)} copy zero: - | head -c1 >/dev/null; echo ${{PIPESTATUS[0]}}"
 said = subprocess.run(["bash", "-c", program], capture_output=True, text=True, timeout=LIMIT)
