@@ -90,8 +90,12 @@ int sluice_transfer_new(sluice_context *context, sluice_endpoint *source, sluice
     if (!transfer)
         return refuse(ret_error, -ENOMEM, SLUICE_SIDE_SETUP, "allocate", NULL);
     transfer->context = context;
-    transfer->options = own;
     transfer->expected = options_expected(&own, source);
+    if (!(own.flags & SLUICE_LENGTH) && source->bytes == INT64_MAX) {
+        own.flags |= SLUICE_LENGTH; /* nothing can lie behind: asking there is an error (EINVAL) */
+        own.length = transfer->expected;
+    }
+    transfer->options = own;
     snapshot_take(&transfer->snapshot, source, sink, &own, transfer->expected);
     struct sluice_endpoint *from = transfer->snapshot.taken ? &transfer->snapshot.clone : source;
     plan_make(&transfer->plan, from, sink, &own, transfer->expected, context->probe);
