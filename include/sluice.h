@@ -206,8 +206,8 @@ struct sluice_endpoint_info {
  *
  * fd: any open descriptor. ownership: enum sluice_ownership, or'ed. ret: the endpoint; free it with
  * sluice_endpoint_free() after the transfers that use it.
- * Returns 0; -EBADF (fd is not open; O_PATH); -ENOMEM; what fstat(2) returns. On failure the
- * descriptor is not closed, whatever the ownership.
+ * Returns 0; -EBADF (fd is not open; O_PATH); -EINVAL (an ownership that does not exist); -ENOMEM;
+ * what fstat(2) returns. On failure the descriptor is not closed, whatever the ownership.
  */
 SLUICE_PUBLIC int sluice_endpoint_from_fd(sluice_context *context, int fd, unsigned ownership,
                                           sluice_endpoint **ret);
@@ -253,8 +253,8 @@ enum sluice_cancel_flags {
                                  inside the kernel, with fewer system calls */
 };
 
-/* A thing to stop transfers with. Returns 0; -ENOMEM; what eventfd(2) returns: -EMFILE, -ENFILE.
- * Free it after the transfers that were given it. */
+/* A thing to stop transfers with. Returns 0; -EINVAL (no such flag); -ENOMEM; what eventfd(2)
+ * returns: -EMFILE, -ENFILE. Free it after the transfers that were given it. */
 SLUICE_PUBLIC int sluice_cancel_new(unsigned flags, sluice_cancel **ret);
 
 /* Stops every transfer that was given this object: the step or run under way, or the next, returns
@@ -629,10 +629,20 @@ struct sluice_fanout_options {
     void *progress_data;
 };
 
+#ifdef __cplusplus
+static inline struct sluice_fanout_options sluice_fanout_options_init(void)
+{
+    struct sluice_fanout_options options = {};
+    options.size = sizeof options;
+    return options;
+}
+#define SLUICE_FANOUT_OPTIONS_INIT sluice_fanout_options_init()
+#else
 #define SLUICE_FANOUT_OPTIONS_INIT                                                                 \
     {                                                                                              \
         .size = sizeof(struct sluice_fanout_options)                                               \
     }
+#endif
 
 struct sluice_sink_options {
     size_t size;
@@ -651,10 +661,20 @@ struct sluice_sink_options {
     uint64_t spill_most;         /* most bytes in the file; 0: no bound. Rounds are whole */
 };
 
+#ifdef __cplusplus
+static inline struct sluice_sink_options sluice_sink_options_init(void)
+{
+    struct sluice_sink_options options = {};
+    options.size = sizeof options;
+    return options;
+}
+#define SLUICE_SINK_OPTIONS_INIT sluice_sink_options_init()
+#else
 #define SLUICE_SINK_OPTIONS_INIT                                                                   \
     {                                                                                              \
         .size = sizeof(struct sluice_sink_options)                                                 \
     }
+#endif
 
 /*
  * Makes a fan-out without sinks. No byte moves.

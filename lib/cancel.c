@@ -13,6 +13,8 @@ _Static_assert(ATOMIC_INT_LOCK_FREE == 2, "atomic_int must be lock-free");
 
 int sluice_cancel_new(unsigned flags, sluice_cancel **ret)
 {
+    if (flags & ~(unsigned)SLUICE_CANCEL_SIGNAL)
+        return -EINVAL;
     struct sluice_cancel *cancel = malloc(sizeof *cancel);
     if (!cancel)
         return -ENOMEM;

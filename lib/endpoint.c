@@ -300,6 +300,8 @@ int sluice_endpoint_from_fd(sluice_context *context, int fd, unsigned ownership,
     struct sluice_endpoint model = {.fd = fd, .ownership = ownership};
     const unsigned ours = SLUICE_OWN | SLUICE_NONBLOCK;
 
+    if (ownership & ~ours)
+        return -EINVAL;
     int error = describe(&model);
     if (error >= 0)
         error = endpoint_refresh(&model);

@@ -28,7 +28,11 @@ int main(void)
            sluice_copy(context, source, sink, &options, 0) < 0;
 }
 C
-cp "$T/copy.c" "$T/copy.cc"
+{
+    cat "$T/copy.c"
+    echo 'sluice_fanout_options fanout = SLUICE_FANOUT_OPTIONS_INIT;'
+    echo 'sluice_sink_options sink = SLUICE_SINK_OPTIONS_INIT;'
+} >"$T/copy.cc"
 random_file 300000 "$T/in"
 head -c 200000 "$T/in" >"$T/wanted"
 

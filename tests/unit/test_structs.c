@@ -255,6 +255,26 @@ static void copy_tells_of_refusals_and_failures(void **state)
     rig_stop(&rig);
 }
 
+/* A flag that a newer library may know is no flag here. */
+static void unknown_flags_are_refused(void **state)
+{
+    sluice_context *context = sluice_context_new(NULL, NULL);
+    sluice_endpoint *endpoint = NULL;
+    sluice_cancel *cancel = NULL;
+
+    (void)state;
+    for (unsigned bit = 1; bit; bit <<= 1) {
+        if (bit > SLUICE_CANCEL_SIGNAL)
+            assert_int_equal(sluice_cancel_new(bit, &cancel), -EINVAL);
+        if (bit > SLUICE_NONBLOCK)
+            assert_int_equal(sluice_endpoint_from_fd(context, 0, SLUICE_OWN | bit, &endpoint),
+                             -EINVAL);
+    }
+    assert_null(cancel);
+    assert_null(endpoint);
+    sluice_context_free(context);
+}
+
 static int make_bytes(void **state)
 {
     (void)state;
@@ -271,6 +291,7 @@ int main(void)
         cmocka_unit_test(options_that_are_there_are_heard),
         cmocka_unit_test(newer_options_are_read_if_zero),
         cmocka_unit_test(context_options_are_read),
+        cmocka_unit_test(unknown_flags_are_refused),
         cmocka_unit_test(copy_tells_all),
         cmocka_unit_test(copy_tells_of_refusals_and_failures),
     };
