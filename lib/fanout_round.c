@@ -155,7 +155,8 @@ static void hand_memory(struct sluice_fanout *fanout, struct fanout_sink *sink, 
         sink->dropped += end - start;
         return;
     }
-    start += sink_give(fanout, sink, bytes + start, end - start);
+    if (!fanout->stopped)
+        start += sink_give(fanout, sink, bytes + start, end - start);
     if (start < end && sink->state == SLUICE_SINK_RUNNING)
         start += append(fanout, sink, bytes + start, end - start);
     if (start == end || sink->state != SLUICE_SINK_RUNNING)
@@ -241,7 +242,7 @@ static ssize_t take_by_memory(struct sluice_fanout *fanout, uint64_t most)
         fanout->by_memory = false;
         fanout->small_rounds = 0;
     }
-    for (unsigned i = 0; i < fanout->sinks && !fanout->stopped; i++)
+    for (unsigned i = 0; i < fanout->sinks; i++)
         if (fanout->sink[i] && fanout->sink[i]->state == SLUICE_SINK_RUNNING)
             hand_memory(fanout, fanout->sink[i], 0, (size_t)value);
     return value;
@@ -254,7 +255,7 @@ static size_t tee_straight(struct sluice_fanout *fanout, struct fanout_sink *sin
                            const struct pipe *master)
 {
     if (sink->way != WAY_TEE || sink->rate.limit || sink->blocked || sink->queue.bytes > 0 ||
-        sink->spills)
+        sink->spills || fanout->stopped)
         return 0;
     const ssize_t value =
         sys_tee(master->read_end, sink->out.fd, (size_t)master->parked, SPLICE_F_NONBLOCK);
@@ -351,7 +352,7 @@ static void hand_master(struct sluice_fanout *fanout, struct fanout_sink *sink,
 
     master->used = cost_of_round(fanout, pipe);
     if (sink->way == WAY_TEE && !sink->rate.limit && !sink->blocked && !sink->spills &&
-        sink->queue.bytes == 0) {
+        sink->queue.bytes == 0 && !fanout->stopped) {
         const ssize_t value = sys_splice(pipe->read_end, NULL, sink->out.fd, NULL,
                                          (size_t)pipe->parked, SPLICE_F_NONBLOCK);
         if (value > 0) {
@@ -376,10 +377,11 @@ static void hand_master(struct sluice_fanout *fanout, struct fanout_sink *sink,
         stash_put(fanout, master);
 }
 
-/* Who gets something of this round, from `from` on; NULL: nobody more. */
+/* Who gets something of this round, from `from` on; NULL: nobody more. Once the owner has said that all is
+ * to end (`stopped`), it only becomes their backlog: it was taken, and can be salvaged. */
 static struct fanout_sink *next_taker(const struct sluice_fanout *fanout, unsigned from)
 {
-    for (; from < fanout->sinks && !fanout->stopped; from++) {
+    for (; from < fanout->sinks; from++) {
         struct fanout_sink *sink = fanout->sink[from];
         if (sink && sink->state == SLUICE_SINK_RUNNING && !sink->drops)
             return sink;
@@ -436,7 +438,7 @@ static int hand_out(struct sluice_fanout *fanout, struct parcel *master)
             return error;
         }
     }
-    if (sink && !fanout->stopped) {
+    if (sink) {
         sink_given(sink, length);
         hand_master(fanout, sink, master);
     } else {

@@ -251,7 +251,8 @@ static int advance(struct sluice_fanout *fanout, uint64_t budget)
     look_after_drainers(fanout);
     for (;;) {
         const uint64_t used = fanout->taken - before;
-        if (fanout->options.cancel && sluice_cancel_fired(fanout->options.cancel))
+        if (fanout->stopped ||
+            (fanout->options.cancel && sluice_cancel_fired(fanout->options.cancel)))
             return stop(fanout, "cancel", -ECANCELED);
         bool moved = drain_all(fanout);
         if (fanout->ended)
