@@ -171,6 +171,13 @@ static unsigned room_for(const struct sluice_loan_pool *pool)
     return left < fit ? left : (unsigned)fit;
 }
 
+/* Whether all that there may be are with the caller, lent or spent. Idle ones do not count: what a slab has
+ * more of must not keep anybody waiting, who would wait for ever. */
+static bool is_full(const struct sluice_loan_pool *pool)
+{
+    return pool->count - pool->stats.idle >= pool->max;
+}
+
 static int get_fresh(struct sluice_loan_pool *pool, struct sluice_loan **ret)
 {
     struct loan_slab *slab;
@@ -181,29 +188,34 @@ static int get_fresh(struct sluice_loan_pool *pool, struct sluice_loan **ret)
         for (unsigned i = error < 0 ? 0 : slab->count; i-- > 0;)
             push_idle(&slab->loan[i]);
     }
-    if (!pool->idle)
+    if (!pool->idle || is_full(pool))
         renew_scattered(pool);
+    if (is_full(pool))
+        return -EAGAIN;
     if (!(*ret = pop_idle(pool)))
         return error;
     return 0;
 }
 
 /* Memory that is idle makes room for a constant loan, which has a slab of its own. */
-static bool drop_idle_slab(struct sluice_loan_pool *pool)
+static void drop_idle_slab(struct sluice_loan_pool *pool)
 {
     for (struct loan_slab *slab = pool->slabs; slab; slab = slab->next)
         if (slab->idle == slab->count) {
             remove_slab(pool, slab);
-            return true;
+            return;
         }
-    return false;
 }
 
 static int get_constant(struct sluice_loan_pool *pool, struct sluice_loan **ret)
 {
     struct loan_slab *slab;
 
-    if (pool->count >= pool->max && !drop_idle_slab(pool))
+    if (pool->count >= pool->max)
+        drop_idle_slab(pool);
+    if (is_full(pool))
+        renew_scattered(pool);
+    if (is_full(pool))
         return -EAGAIN;
     const int error = add_slab(pool, 1, true, &slab);
     if (error < 0)

@@ -97,6 +97,28 @@ static void a_pool_gives_no_more_than_it_may(void **state)
 
 /* Loans of a slab that is still in use elsewhere are renewed one by one, when there are no others.
  * */
+/* Idle loans of a slab that is shared with held ones keep nobody waiting: nothing would ever end that wait. */
+static void idle_loans_make_room_for_constant_ones(void **state)
+{
+    struct scene scene;
+    sluice_loan *loan[3], *more;
+
+    (void)state;
+    loan_scene_open(&scene, PIPE, SLUICE_LOAN_AUTO, 4096, 3);
+    assert_int_equal(sluice_loan_get(scene.pool, 0, &loan[0]), 0); /* of a slab of three */
+    assert_int_equal(sluice_loan_get(scene.pool, SLUICE_LOAN_CONSTANT, &loan[1]), 0);
+    assert_int_equal(sluice_loan_get(scene.pool, SLUICE_LOAN_CONSTANT, &loan[2]), 0);
+    assert_int_equal(stats_of(&scene).held, 3);
+    assert_int_equal(sluice_loan_get(scene.pool, SLUICE_LOAN_CONSTANT, &more), -EAGAIN);
+    assert_int_equal(sluice_loan_get(scene.pool, 0, &more), -EAGAIN);
+    sluice_loan_put(loan[2]);
+    assert_int_equal(sluice_loan_get(scene.pool, 0, &loan[2]), 0);
+    assert_int_equal(sluice_loan_get(scene.pool, 0, &more), -EAGAIN);
+    for (unsigned i = 0; i < 3; i++)
+        sluice_loan_put(loan[i]);
+    loan_scene_close(&scene);
+}
+
 static void spent_loans_are_renewed_beside_a_held_one(void **state)
 {
     struct scene scene;
@@ -208,6 +230,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(returned_says_when_it_may_be_written),
         cmocka_unit_test(a_pool_gives_no_more_than_it_may),
+        cmocka_unit_test(idle_loans_make_room_for_constant_ones),
         cmocka_unit_test(spent_loans_are_renewed_beside_a_held_one),
         cmocka_unit_test(choices_go_by_the_probe),
         cmocka_unit_test(a_pool_can_be_abandoned_with_everything_out),
