@@ -138,13 +138,16 @@ def measure_cold(options, rounds, keep):
         else:
             make_source(source, size)
 
+        runners = chosen(options, cold_runners(options, source, size, sink))
+        twice = any("tmpfs" in name for name in runners)  # the page cache's part and the sink's
+
         def before():
             remove(sink)
             forget()
-            warm_free_memory(size)  # twice that: the page cache's part and the sink's
+            warm_free_memory(size if twice else size // 2)
 
         try:
-            go_round(options, rounds, cold_runners(options, source, size, sink), before, keep)
+            go_round(options, rounds, runners, before, keep)
         finally:
             remove(sink)
 
@@ -248,14 +251,17 @@ def measure_snapshot(options, rounds, keep):
 # ---- all of them -----------------------------------------------------------------------------------
 
 
+def chosen(options, runners):
+    return {name: one for name, one in runners.items()
+            if not options.only or any(word in name for word in options.only)}
+
+
 def go_round(options, rounds, runners, before, keep):
     """What was measured is kept after each round: who is stopped then loses one at most."""
     chance = random.Random(options.seed + len(rounds))
     if options.end is None:
         options.end = time.monotonic() + (60 * options.minutes if options.minutes else float("inf"))
-    if options.only:
-        runners = {name: one for name, one in runners.items()
-                   if any(word in name for word in options.only)}
+    runners = chosen(options, runners)
     for _ in range(options.rounds):
         done, names = {}, list(runners)
         chance.shuffle(names)
