@@ -989,7 +989,7 @@ SLUICE_PUBLIC const char *sluice_loan_way_name(enum sluice_loan_way way);
 
 struct sluice_loan_options {
     size_t size;
-    uint32_t max_loans;   /* loans in existence at once, those that are lent included; 0: 64 */
+    uint32_t max_loans;   /* loans with the caller or lent at once; 0: 64 */
     uint64_t buffer_size; /* bytes of a loan, rounded up to whole pages; 0: 128 KiB, which is the
                              quickest for data that is filled and sent at once. They are cut from
                              pieces of 2 MiB, in huge pages where the system has them */
