@@ -155,12 +155,12 @@ struct sluice_fanout {
     size_t buffer_size;
     unsigned buffer_users; /* sinks whose backlog has a part of it */
 
-    bool by_memory;        /* the next round is: the last one was small */
-    bool cannot_tee;       /* a call that rounds through pipes need is refused: never again */
-    bool confirms_end;     /* splice said "end": read has to agree */
-    bool ended;            /* nothing more is taken */
-    bool idle;             /* the source was waited for: have sinks left meanwhile? */
-    unsigned char in_vain; /* EAGAINs of a stream in a row: cannot_splice() */
+    bool by_memory;    /* the next round is: the last one was small */
+    bool cannot_tee;   /* a call that rounds through pipes need is refused: never again */
+    bool confirms_end; /* splice said "end": read has to agree */
+    bool ended;        /* nothing more is taken */
+    bool idle;         /* the source was waited for: have sinks left meanwhile? */
+    bool in_vain;      /* splice said EAGAIN last */
     bool failed;
     bool stopped;          /* by the owner's answer to an event */
     unsigned small_rounds; /* by pipe, one after another */

@@ -471,24 +471,16 @@ static void count_round(struct sluice_fanout *fanout, uint64_t bytes)
         fanout->by_memory = true;
 }
 
-/* Before TCP's urgent data it says EAGAIN, too, whatever there is behind it: asked in vain once more, a byte is
- * looked for; and if it says so even then, recv is to get past. */
+/* Before TCP's urgent data it says EAGAIN, too, whatever is behind it: asked in vain once more, we look. */
 static int cannot_splice(struct sluice_fanout *fanout, int error)
 {
-    const bool may_be_urgent = error == -EAGAIN && fanout->in.endpoint->kind == SLUICE_KIND_STREAM;
-    char byte;
+    const bool again = fanout->in_vain;
 
-    if (may_be_urgent && fanout->in_vain == 2) {
-        fanout->in_vain = 0;
+    fanout->in_vain = error == -EAGAIN;
+    if (again && fanout->in_vain && side_is_at_urgent(&fanout->in)) {
         fanout->confirms_end = true;
         return 0;
     }
-    if (may_be_urgent && fanout->in_vain == 1 &&
-        sys_recv(fanout->in.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0) {
-        fanout->in_vain = 2;
-        return 0;
-    }
-    fanout->in_vain = may_be_urgent;
     return settle_source(fanout, CALL_SPLICE_IN, error);
 }
 
@@ -503,7 +495,7 @@ static ssize_t take_by_pipe(struct sluice_fanout *fanout, uint64_t most)
         stash_put(fanout, master);
     if (value < 0)
         return cannot_splice(fanout, (int)value);
-    fanout->in_vain = 0;
+    fanout->in_vain = false;
     /* It says so too on procfs, and before TCP's urgent data. */
     if (value == 0 &&
         ((in->endpoint->medium & MEDIA_SEEKABLE) || in->endpoint->kind == SLUICE_KIND_STREAM))

@@ -443,6 +443,12 @@ static int doubt_end_of_stream(struct sluice_transfer *transfer, enum call call)
     return 0;
 }
 
+/* While the connection lasts it says EAGAIN instead, again and again, although poll(2) tells of bytes. */
+static bool halts_before_urgent(const struct sluice_transfer *transfer, enum call call)
+{
+    return call == CALL_SPLICE_IN && transfer->fruitless > 1 && side_is_at_urgent(&transfer->in);
+}
+
 /* A call inside the kernel said "end" (0). Such calls say so too where there is none: on procfs,
  * on files whose size is wrong. So a byte is asked for, and not taken. */
 static int doubt_end(struct sluice_transfer *transfer, enum call call)
@@ -506,7 +512,9 @@ int transfer_settle(struct sluice_transfer *transfer, const struct move *move)
         return transfer_report(transfer);
     case ACTION_WAIT:
         settle_eagain(transfer, move->call);
-        return 0;
+        return halts_before_urgent(transfer, move->call)
+                   ? transfer_fall_back(transfer, move->call, 0, no_end)
+                   : 0;
     case ACTION_FALLBACK:
         return transfer_fall_back(transfer, move->call, error, NULL);
     case ACTION_CACHED:

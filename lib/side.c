@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "sys.h"
@@ -193,4 +194,12 @@ uint64_t side_position(const struct side *side)
         return 0;
     const int64_t offset = sys_lseek(side->fd, 0, SEEK_CUR);
     return offset < 0 ? 0 : (uint64_t)offset;
+}
+
+bool side_is_at_urgent(const struct side *side)
+{
+    int at = 0;
+
+    return side->endpoint->kind == SLUICE_KIND_STREAM &&
+           sys_ioctl(side->fd, SIOCATMARK, &at) >= 0 && at;
 }

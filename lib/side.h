@@ -79,4 +79,7 @@ void side_finish(struct side *side);
 /* The position for messages: the offset where it has one, else 0. */
 uint64_t side_position(const struct side *side);
 
+/* Whether urgent data comes next: splice(2) halts before it, whatever is behind. */
+bool side_is_at_urgent(const struct side *side);
+
 #endif

@@ -73,6 +73,7 @@ static const struct {
     {"socket", 0, UINT32_MAX, AF_NETLINK}, /* getaddrinfo: which addresses have we? */
     {"ioctl", 1, UINT32_MAX, FIONREAD},
     {"ioctl", 1, UINT32_MAX, SIOCOUTQ},
+    {"ioctl", 1, UINT32_MAX, SIOCATMARK},
     {"ioctl", 1, UINT32_MAX, FIONBIO},
     {"ioctl", 1, UINT32_MAX, TCGETS}, /* isatty */
     {"mmap", 2, PROT_WRITE | PROT_EXEC, 0},

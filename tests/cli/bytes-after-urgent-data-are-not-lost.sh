@@ -37,4 +37,23 @@ ours.send(b"!", socket.MSG_OOB)
 ours.sendall(data[1000:])
 ours.close()
 running.finish().refused(1, "said end where there was none")
+
+# While the connection lasts it says EAGAIN: what follows does not wait for the end.
+ours, theirs = tcp_pair()
+reading, writing = os.pipe()
+running = start("copy", f"fd:{theirs.fileno()}", "-", pass_fds=[theirs.fileno()], stdout=writing)
+os.close(writing)
+ours.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+ours.sendall(data[:40000])
+ours.send(b"!", socket.MSG_OOB)
+ours.sendall(b"after")
+got, timer = b"", threading.Timer(LIMIT, ours.close)
+timer.start()
+while len(got) < 40005 and (piece := os.read(reading, 100000)):
+    got += piece
+check(timer.is_alive(), "it comes before the end")
+same_bytes(got, data[:40000] + b"after", "what comes while the connection lasts")
+timer.cancel()
+ours.close()
+running.finish().expect(0)
 PY
