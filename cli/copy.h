@@ -30,8 +30,8 @@ struct copy {
     struct salvage salvage;
     struct progress progress;
     uint64_t resumed_at; /* bytes of the sink that were there already */
-    uint64_t expected; /* for the display */
-    time_t last_line;  /* --json=lines */
+    uint64_t expected;   /* for the display */
+    time_t last_line;    /* --json=lines */
     struct timespec begun;
     struct report report;
     char checksum[CHECKSUM_HEX];

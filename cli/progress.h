@@ -21,18 +21,18 @@ enum progress_style {
 
 struct progress {
     enum progress_style style;
-    bool delayed;         /* not shown in the first half second */
-    bool shown;           /* something was written, so the end is shown too */
-    unsigned mark;        /* steps that the moving mark has made */
-    int drawn;            /* columns of the bar that is on the line, 0: none */
-    uint64_t expected;    /* bytes in all, UINT64_MAX: unknown */
-    uint64_t begin;       /* these five are CLOCK_MONOTONIC, in nanoseconds */
+    bool delayed;      /* not shown in the first half second */
+    bool shown;        /* something was written, so the end is shown too */
+    unsigned mark;     /* steps that the moving mark has made */
+    int drawn;         /* columns of the bar that is on the line, 0: none */
+    uint64_t expected; /* bytes in all, UINT64_MAX: unknown */
+    uint64_t begin;    /* these five are CLOCK_MONOTONIC, in nanoseconds */
     uint64_t next_sample;
     uint64_t next_draw;
     uint64_t sampled;
-    uint64_t moved;       /* when bytes were last seen to move */
-    uint64_t bytes;       /* delivered when it was sampled */
-    double rate;          /* bytes a second, an exponential average */
+    uint64_t moved; /* when bytes were last seen to move */
+    uint64_t bytes; /* delivered when it was sampled */
+    double rate;    /* bytes a second, an exponential average */
 };
 
 /* Starts the clock. expected: UINT64_MAX if unknown. Nothing is shown yet. */

@@ -18,7 +18,7 @@ static const char harmless[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuv
                                " %'+,-./:@]_";
 
 /* Bytes of the character at `at`, by the user's locale; 0 if it cannot be printed. */
-static size_t printable(const char *at, mbstate_t *state)
+static size_t sign_length(const char *at, mbstate_t *state)
 {
     wchar_t wide;
 
@@ -37,7 +37,7 @@ static bool all_printable(const char *name)
     size_t length = 0;
 
     for (; *name; name += length)
-        if ((length = printable(name, &state)) == 0)
+        if ((length = sign_length(name, &state)) == 0)
             return false;
     return true;
 }
@@ -65,7 +65,7 @@ static void quote(char *to, const char *name)
 
     *to++ = '\'';
     while (*name) {
-        size_t length = printable(name, &state);
+        size_t length = sign_length(name, &state);
         if (escaping != (length == 0)) {
             to = stpcpy(to, escaping ? "''" : "'$'");
             escaping = !escaping;

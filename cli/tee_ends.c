@@ -164,15 +164,13 @@ static bool is_sink(const struct tee *tee, const struct stat *status)
     return false;
 }
 
-static int open_spill(struct tee *tee, struct tee_sink *sink)
+/* Takes the descriptor; none: -1. */
+static int take_spill(struct tee *tee, struct tee_sink *sink, int fd)
 {
     struct stat status;
 
-    if (!sink->spill_path)
-        return 0;
-    const int fd = open_path(sink->spill_path, O_RDWR | O_CREAT);
     if (fd < 0)
-        return fd;
+        return 0;
     int error = is_source(tee, fd)                                   ? -EALREADY
                 : fstat(fd, &status) < 0 || !S_ISREG(status.st_mode) ? -EINVAL
                 : is_sink(tee, &status)                              ? -EBUSY
@@ -206,10 +204,16 @@ static int add_sink(struct tee *tee, struct tee_sink *sink, const char **operati
                     struct sluice_error *why)
 {
     snprintf(sink->name, sizeof sink->name, "%s", sink->text);
-    int error = open_sink(tee, sink, operation);
+    /* Opening the sink may empty it, so the spill file is opened before; and emptied after, since it may
+     * be that very sink. */
+    *operation = SPILL_FOR;
+    const int spill = sink->spill_path ? open_path(sink->spill_path, O_RDWR | O_CREAT) : -1;
+    int error = sink->spill_path && spill < 0 ? spill : open_sink(tee, sink, operation);
     if (error >= 0) {
         *operation = SPILL_FOR;
-        error = open_spill(tee, sink);
+        error = take_spill(tee, sink, spill);
+    } else if (spill >= 0) {
+        close(spill);
     }
     if (error >= 0) {
         *operation = "write to";

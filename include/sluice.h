@@ -605,27 +605,28 @@ typedef int (*sluice_sink_event)(sluice_fanout *fanout, unsigned sink, void *dat
 typedef int (*sluice_sink_function)(const void *bytes, size_t length, void *data);
 
 enum sluice_fanout_flags {
-    SLUICE_FANOUT_NO_HUP = 1 << 0, /* while the source is waited for, nobody asks whether the sinks'
-                                      readers are still there */
-    SLUICE_FANOUT_REST = 1 << 1,   /* while the source is waited for and nothing waits for a sink, it
-                                      holds neither a pipe nor a buffer: for many that are idle */
+    /* While the source is waited for, nobody asks whether the sinks' readers are still there. */
+    SLUICE_FANOUT_NO_HUP = 1 << 0,
+    /* While the source is waited for and nothing waits for a sink, it holds neither a pipe nor a
+     * buffer: for many that are idle. */
+    SLUICE_FANOUT_REST = 1 << 1,
 };
 
 struct sluice_fanout_options {
     size_t size;
     uint32_t flags;              /* enum sluice_fanout_flags, or'ed; also SLUICE_NO_SIGPIPE */
     enum sluice_require require; /* of every leg from the source to each sink */
-    uint32_t pipe_size;          /* capacity to ask for each private pipe, 0: by the number of
-                                       sinks, 1 MiB at most */
-    uint64_t rate;               /* bytes a second at most from the source; 0: no limit */
-    uint64_t linger;         /* nanoseconds after the source's end until what waits for sinks that
-                                       are not to be waited for is dropped; 0: 10 s */
+    /* Capacity to ask for each private pipe, 0: by the number of sinks, 1 MiB at most. */
+    uint32_t pipe_size;
+    uint64_t rate; /* bytes a second at most from the source; 0: no limit */
+    /* Nanoseconds after the source's end until what waits for sinks that are not to be waited for is
+     * dropped; 0: 10 s. */
+    uint64_t linger;
     sluice_cancel *cancel;   /* may be NULL; borrowed */
     sluice_sink_event event; /* may be NULL */
     void *event_data;
-    sluice_progress_function
-        progress; /* may be NULL: `delivered` is what was taken, and `parked` what
-                                            waits for the sink that lags most */
+    /* May be NULL. `delivered` is what was taken, `parked` what waits for the sink that lags most. */
+    sluice_progress_function progress;
     void *progress_data;
 };
 
@@ -648,17 +649,18 @@ struct sluice_sink_options {
     size_t size;
     uint32_t flags; /* none yet */
     enum sluice_slow slow;
-    uint64_t lag;       /* most bytes of its backlog; 0: 16 MiB, or three fills of the source's pipe
-                            if it is waited for. A page at least, and rounds are a quarter of it at most */
+    /* Most bytes of its backlog; 0: 16 MiB, or three fills of the source's pipe if it is waited for. A page at
+     * least, and rounds are a quarter of it at most. */
+    uint64_t lag;
     uint32_t lag_pipes; /* most private pipes of its backlog, 0: by the number of sinks, 2 to 16 */
     uint64_t rate;      /* bytes a second at most; 0: no limit */
-    sluice_endpoint
-        *spill; /* with SLUICE_SLOW_SPILL: a file that can be read and written, borrowed.
-                               It is used from its beginning, and emptied whenever all of it was fed
-                               to the sink */
-    enum sluice_slow spill_slow; /* what is done when the file is behind, too: as much waits for it as
-                                    may wait for the sink, or `spill_most` is reached. WAIT, DROP or DETACH */
-    uint64_t spill_most;         /* most bytes in the file; 0: no bound. Rounds are whole */
+    /* With SLUICE_SLOW_SPILL: a file that can be read and written, borrowed. It is used from its beginning, and
+     * emptied whenever all of it was fed to the sink. */
+    sluice_endpoint *spill;
+    /* What is done when the file is behind, too: as much waits for it as may wait for the sink, or
+     * `spill_most` is reached. WAIT, DROP or DETACH. */
+    enum sluice_slow spill_slow;
+    uint64_t spill_most; /* most bytes in the file; 0: no bound. Rounds are whole */
 };
 
 #ifdef __cplusplus
@@ -706,8 +708,8 @@ SLUICE_PUBLIC int sluice_fanout_add(sluice_fanout *fanout, sluice_endpoint *sink
                                     const struct sluice_sink_options *options, unsigned *ret,
                                     struct sluice_error *ret_error);
 
-/* Adds a function as a sink: each byte is read into memory once for it. Returns 0, -EINVAL, -EBUSY,
- * -EOPNOTSUPP (the requirement forbids it), -ENOMEM. */
+/* Adds a function as a sink: each byte is read into memory once for it. Returns 0, -EINVAL (no function
+ * either), -EBUSY, -EOPNOTSUPP (the requirement forbids it), -ENOMEM. */
 SLUICE_PUBLIC int sluice_fanout_add_function(sluice_fanout *fanout, sluice_sink_function function,
                                              void *data, const struct sluice_sink_options *options,
                                              unsigned *ret);

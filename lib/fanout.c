@@ -314,7 +314,7 @@ int sluice_fanout_add_function(sluice_fanout *fanout, sluice_sink_function funct
 {
     struct sluice_sink_options own;
 
-    int error = read_sink_options(&own, options);
+    int error = function ? read_sink_options(&own, options) : -EINVAL;
     if (error < 0)
         return error;
     if (fanout->options.require != SLUICE_REQUIRE_ANY)

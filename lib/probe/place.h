@@ -15,9 +15,9 @@
 
 /* A directory in which scratch files are made. */
 struct place {
-    int directory; /* -1: it is a block device itself, and every scratch file is that device */
-    const char *path;      /* as it was given; borrowed */
-    const char *name;      /* the file system's, as endpoints call it */
+    int directory;    /* -1: it is a block device itself, and every scratch file is that device */
+    const char *path; /* as it was given; borrowed */
+    const char *name; /* the file system's, as endpoints call it */
     char text[PLACE_TEXT]; /* the same with the mount's options */
     dev_t device;          /* the block device behind it, 0: none */
     bool loop;             /* a loop device is among those behind it */

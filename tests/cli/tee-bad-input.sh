@@ -83,11 +83,14 @@ for one, two in [(f"{directory}/one,slow=spill={directory}/spill", f"{directory}
     same_bytes(result.out, data, "standard output beside a spill file of two")
     same_bytes(content(f"{directory}/copy"), data, "a file beside a spill file of two")
 
-# A spill file that cannot be had: it is the one that is named, for standard output, too.
+# A spill file that cannot be had: it is the one that is named, for standard output, too; and its sink is as it was.
+with open(f"{directory}/one", "wb") as f:
+    f.write(data[:100])
 result = sluice("tee", f"{directory}/one,slow=spill={directory}/none/spill", f"{directory}/copy", input=data)
 result.refused(1, r"cannot spill for .* into '[^']*none/spill': No such file")
 same_bytes(result.out, data, "standard output beside a spill file that cannot be had")
 same_bytes(content(f"{directory}/copy"), data, "a file beside a spill file that cannot be had")
+same_bytes(content(f"{directory}/one"), data[:100], "the sink whose spill file cannot be had")
 sluice("tee", f"--slow=spill={directory}/none/spill", input=data).refused(
     1, r"cannot spill for '-' into '[^']*none/spill': No such file")
 

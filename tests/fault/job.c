@@ -267,7 +267,8 @@ static void read_ledger(struct work *work)
         ledger->parked != sluice_transfer_parked(work->transfer))
         case_fail("the ledger's delivered and parked are not the transfer's");
     if (seen.calls[POINT_SPLICE] + seen.calls[POINT_SENDFILE] + seen.calls[POINT_COPY_RANGE] +
-                seen.calls[POINT_RING] == 0 &&
+                seen.calls[POINT_RING] ==
+            0 &&
         (ledger->source_eagain != seen.source_eagains || ledger->sink_eagain != seen.sink_eagains))
         case_fail(
             "the source said EAGAIN %u times, the sink %u times: the ledger has %llu and %llu",

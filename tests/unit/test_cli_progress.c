@@ -272,8 +272,8 @@ static void at_eighty_columns_there_is_everything(void **state)
     look();
     run(&progress, 1000 * GIB, GIB / 4, 200);
     look();
-    static const char *const parts[] = {"1000.25 GiB 0:13:20 ", " 1.25 GiB/s ", " avg 1.25 GiB/s ",
-                                        "[=", " 97% ", " ETA 0:00:20"};
+    static const char *const parts[] = {
+        "1000.25 GiB 0:13:20 ", " 1.25 GiB/s ", " avg 1.25 GiB/s ", "[=", " 97% ", " ETA 0:00:20"};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         assert_shows(output, parts[i]);
 }

@@ -407,6 +407,7 @@ static void wrong_arguments_are_refused(void **unused)
     assert_int_equal(sluice_endpoint_from_fd(rig.context, rig.producer, SLUICE_BORROW, &other), 0);
     assert_int_equal(sluice_fanout_new(rig.context, other, NULL, &none, &error), -EBADF);
     assert_int_equal(sluice_fanout_add(rig.fanout, other, NULL, NULL, &error), -EINVAL);
+    assert_int_equal(sluice_fanout_add_function(rig.fanout, NULL, NULL, NULL, NULL), -EINVAL);
     assert_int_equal(sluice_fanout_add(rig.fanout, rig.source, NULL, NULL, &error), -EBADF);
     sluice_endpoint_free(other);
     assert_int_equal(sluice_endpoint_from_kind(rig.context, "tcp", &other), 0);

@@ -6,8 +6,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -191,8 +191,7 @@ static void requirements_that_cannot_be_met_are_refused(void **state)
     };
     const char *const temporary = getenv("TMPDIR"), *directory = temporary ? temporary : "/var/tmp";
     const struct sluice_probe_options probing = {.size = sizeof probing,
-                                                 .flags = SLUICE_PROBE_QUICK |
-                                                          SLUICE_PROBE_MEMORY |
+                                                 .flags = SLUICE_PROBE_QUICK | SLUICE_PROBE_MEMORY |
                                                           SLUICE_PROBE_SOCKETS,
                                                  .directories = 1,
                                                  .directory = &directory};
