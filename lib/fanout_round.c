@@ -220,6 +220,10 @@ static ssize_t take_by_memory(struct sluice_fanout *fanout, uint64_t most)
     const int error = buffer_get(fanout, BUFFER_SIZE);
     if (error < 0)
         return fail(fanout, SLUICE_SIDE_SETUP, "allocate", error, NULL);
+    /* Nothing is taken that the requirement will not let through. */
+    if (fanout->confirms_end && fanout->options.require != SLUICE_REQUIRE_ANY &&
+        side_has_stream_bytes(&fanout->in))
+        return give_up_pipes(fanout, SLUICE_SIDE_SOURCE, "splice", 0, NULL);
     const ssize_t value = read_source(fanout, length);
     if (value < 0)
         return settle_source(fanout, CALL_READ, (int)value);
@@ -477,10 +481,8 @@ static int cannot_splice(struct sluice_fanout *fanout, int error)
     const bool again = fanout->in_vain;
 
     fanout->in_vain = error == -EAGAIN;
-    if (again && fanout->in_vain && side_is_at_urgent(&fanout->in)) {
-        fanout->confirms_end = true;
-        return 0;
-    }
+    if (again && fanout->in_vain && side_halts_at_urgent(&fanout->in))
+        return give_up_pipes(fanout, SLUICE_SIDE_SOURCE, "splice", 0, SIDE_HALTS_AT_URGENT);
     return settle_source(fanout, CALL_SPLICE_IN, error);
 }
 

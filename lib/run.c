@@ -172,7 +172,8 @@ int sluice_transfer_reuse(sluice_transfer *transfer, int source_fd, int sink_fd)
     transfer->current = 0;
     transfer->method = transfer_method(transfer);
     transfer->ended = transfer->prepared = transfer->held_back = false;
-    transfer->never_hup = transfer->watched_hup = false;
+    transfer->never_hup = transfer->watched_hup = transfer->in_vain = false;
+    transfer->fruitless = 0;
     transfer->late.error = 0;
     transfer->error.error = 0;
     transfer->ledger.fallbacks = 0;

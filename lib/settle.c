@@ -376,6 +376,7 @@ static int moved(struct sluice_transfer *transfer, const struct move *move)
         transfer->in.blocked = true;
     transfer->watched_hup = false;
     transfer->fruitless = 0;
+    transfer->in_vain = false;
     if (transfer->options.idle_timeout)
         transfer->last_moved = sys_now();
     if (call & CALLS_TAKING) {
@@ -443,10 +444,15 @@ static int doubt_end_of_stream(struct sluice_transfer *transfer, enum call call)
     return 0;
 }
 
-/* While the connection lasts it says EAGAIN instead, again and again, although poll(2) tells of bytes. */
-static bool halts_before_urgent(const struct sluice_transfer *transfer, enum call call)
+/* While the connection lasts it says EAGAIN instead, again and again, although poll(2) tells of bytes. It is
+ * looked into when that was said twice with nothing between. */
+static bool halts_before_urgent(struct sluice_transfer *transfer, enum call call)
 {
-    return call == CALL_SPLICE_IN && transfer->fruitless > 1 && side_is_at_urgent(&transfer->in);
+    if (call != CALL_SPLICE_IN)
+        return false;
+    const bool again = transfer->in_vain;
+    transfer->in_vain = true;
+    return again && side_halts_at_urgent(&transfer->in);
 }
 
 /* A call inside the kernel said "end" (0). Such calls say so too where there is none: on procfs,
@@ -513,7 +519,7 @@ int transfer_settle(struct sluice_transfer *transfer, const struct move *move)
     case ACTION_WAIT:
         settle_eagain(transfer, move->call);
         return halts_before_urgent(transfer, move->call)
-                   ? transfer_fall_back(transfer, move->call, 0, no_end)
+                   ? transfer_fall_back(transfer, move->call, 0, SIDE_HALTS_AT_URGENT)
                    : 0;
     case ACTION_FALLBACK:
         return transfer_fall_back(transfer, move->call, error, NULL);

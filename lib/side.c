@@ -196,10 +196,18 @@ uint64_t side_position(const struct side *side)
     return offset < 0 ? 0 : (uint64_t)offset;
 }
 
-bool side_is_at_urgent(const struct side *side)
+bool side_has_stream_bytes(const struct side *side)
+{
+    char byte;
+
+    return side->endpoint->kind == SLUICE_KIND_STREAM &&
+           sys_recv(side->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+bool side_halts_at_urgent(const struct side *side)
 {
     int at = 0;
 
     return side->endpoint->kind == SLUICE_KIND_STREAM &&
-           sys_ioctl(side->fd, SIOCATMARK, &at) >= 0 && at;
+           sys_ioctl(side->fd, SIOCATMARK, &at) >= 0 && at && side_has_stream_bytes(side);
 }

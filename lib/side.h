@@ -79,7 +79,13 @@ void side_finish(struct side *side);
 /* The position for messages: the offset where it has one, else 0. */
 uint64_t side_position(const struct side *side);
 
-/* Whether urgent data comes next: splice(2) halts before it, whatever is behind. */
-bool side_is_at_urgent(const struct side *side);
+/* Whether it is a stream of which recv(2) would give something now. */
+bool side_has_stream_bytes(const struct side *side);
+
+/* Whether splice(2) halts here before TCP's urgent data, and there is more behind it, for recv(2). */
+bool side_halts_at_urgent(const struct side *side);
+
+/* What is said then. */
+#define SIDE_HALTS_AT_URGENT "it halts before urgent data"
 
 #endif

@@ -75,6 +75,7 @@ struct sluice_transfer {
     bool never_hup;   /* the sink has notifications for somebody: its POLLERR says nothing */
     bool watched_hup; /* the last wait watched the sink's hang-up, and nothing has moved since */
     unsigned fruitless; /* times an end was called ready and was not, since bytes last moved */
+    bool in_vain;       /* splice(2) from the source said EAGAIN last */
     bool truncated;     /* mmap-write saw the source end inside what it had written */
     enum state state;
 

@@ -235,12 +235,16 @@ static bool waits(struct connection *connection, int which, const struct sluice_
     if (wait->mask & SLUICE_WAIT_SOURCE_IN)
         /* Told that it has ended, we read on until the end comes: no other edge will. */
         source->readable = asks_past_urgent(source, moved > 0) || (source->hup && moved > 0);
+    /* Asked again without an edge, it could go on for as long as more comes: the others first. */
+    const bool later = source->readable && source->urgent > 0;
+    if (later)
+        loop_later(connection_loop(connection), &connection->task);
     if (sluice_transfer_parked(direction->unit->transfer) == 0) {
         judge(direction, moved);
         direction->bulk &= moved > 0 || !source->urgent;
         give_back(connection, direction);
     }
-    return true; /* may_go() knows */
+    return !later; /* may_go() knows */
 }
 
 /* The budget is used up. Returns whether to go on at once. */

@@ -377,6 +377,48 @@ static void steps_do_not_wait_for_a_terminal(void **state)
     }
 }
 
+/* splice(2) halts before TCP's urgent data and says EAGAIN, poll(2) that there is more. What is behind is moved
+ * after a few steps all the same; or refused where only splice may, and then it is still there. */
+static void what_follows_urgent_data_is_moved(void **state)
+{
+    static const enum sluice_method methods[] = {SLUICE_METHOD_AUTO, SLUICE_METHOD_SPLICE};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        const struct end_options open = {.open = true, .capacity = 1 << 17};
+        struct sluice_options options = SLUICE_OPTIONS_INIT;
+        struct rig rig = {0};
+        int step = SLUICE_WAIT;
+
+        options.method = methods[i];
+        end_open_source(&rig.source, END_TCP, bytes, 30000, &open);
+        end_open_sink(&rig.sink, END_PIPE, &open);
+        rig_start(&rig, &options);
+        while (sluice_transfer_delivered(rig.transfer) < 30000) {
+            struct pollfd some = {.fd = rig.source.fd, .events = POLLIN};
+            assert_true(poll(&some, 1, 10000) > 0);
+            assert_int_equal(rig_step(&rig, 0), SLUICE_WAIT);
+        }
+        assert_int_equal(send(rig.source.peer, "!", 1, MSG_OOB), 1);
+        end_feed(&rig.source, "tail", 4);
+        for (int k = 0; k < 4 && step >= 0 && sluice_transfer_delivered(rig.transfer) < 30004;
+             k++) {
+            wait_as_told(&rig);
+            step = rig_step(&rig, 0);
+        }
+        if (methods[i] == SLUICE_METHOD_AUTO) {
+            assert_int_equal(sluice_transfer_delivered(rig.transfer), 30004);
+            end_drain(&rig.sink, got, 40000);
+            assert_memory_equal(got + 30000, "tail", 4);
+        } else {
+            assert_int_equal(step, -EIO);
+            assert_string_equal(rig_error(&rig).reason, "it halts before urgent data");
+            assert_int_equal(recv(rig.source.fd, got, sizeof got, MSG_DONTWAIT), 4);
+        }
+        rig_stop(&rig);
+    }
+}
+
 /* ---- runs ---- */
 
 /* The source is silent and blocks; what it gave before is parked, since the sink was full. As soon
@@ -508,6 +550,7 @@ int main(void)
         cmocka_unit_test(steps_do_not_wait_for_a_blocking_sink),
         cmocka_unit_test(steps_do_not_wait_for_a_blocking_source),
         cmocka_unit_test(steps_do_not_wait_for_a_terminal),
+        cmocka_unit_test(what_follows_urgent_data_is_moved),
         cmocka_unit_test(parked_bytes_do_not_wait_for_a_silent_source),
         cmocka_unit_test(an_idle_transfer_holds_no_pipe),
         cmocka_unit_test(beyond_the_bound_memory_serves),
