@@ -253,12 +253,12 @@ static enum status finish(struct copy *copy)
         status = copy_checksum(copy);
     if (status == STATUS_DONE && copy->sink_is_file) {
         const int error = sink_file_commit(&copy->file);
-        if (error < 0) {
+        if (error < 0)
             status =
                 copy_cannot(copy, SLUICE_SIDE_SINK, "give its name to", copy->sink_name, error);
-            copy_keep_partial(copy);
-        }
     }
+    if (status != STATUS_DONE && status != STATUS_VERIFY) /* else it is not what the source has */
+        copy_keep_partial(copy);
     if (status == STATUS_DONE && copy->options.sync)
         status = copy_sync_name(copy);
     return status;

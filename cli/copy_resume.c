@@ -138,6 +138,9 @@ static enum status deliver_salvage(struct copy *copy)
     if (error == 0)
         error = sluice_copy(copy->context, salvage, copy->sink, NULL, &result);
     sluice_endpoint_free(salvage);
+    if (error == 0 &&
+        result.ledger.delivered > 0) /* else they would be in no file that has a name */
+        error = sink_file_show(&copy->file);
     if (error == 0 && unlink(name) < 0)
         error = -errno;
     if (error == 0)

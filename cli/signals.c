@@ -10,7 +10,7 @@ enum { AGAIN_MILLISECONDS = 20 };
 
 static sluice_cancel *cancel;
 static volatile sig_atomic_t caught, line_wanted;
-static bool sigpipe_ignored;
+static bool sigpipe_ignored, sigpipe_ours;
 static int tick;
 
 static void set_timer(int milliseconds)
@@ -59,7 +59,9 @@ void signals_install(void)
 
 void signals_ignore_sigpipe(void)
 {
-    sigpipe_ignored = signal(SIGPIPE, SIG_IGN) == SIG_IGN;
+    sigpipe_ignored = signals_sigpipe_ignored();
+    sigpipe_ours = true;
+    signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* EFBIG is told like any error, with what was delivered and parked */
 }
 
@@ -94,7 +96,11 @@ bool signals_take_line(void)
 
 bool signals_sigpipe_ignored(void)
 {
-    return sigpipe_ignored;
+    struct sigaction now;
+
+    if (sigpipe_ours)
+        return sigpipe_ignored;
+    return sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
 }
 
 void signals_die_of(int number)

@@ -403,6 +403,29 @@ int sink_file_keep(struct sink_file *sink, uint64_t *bytes)
     return error;
 }
 
+int sink_file_show(struct sink_file *sink)
+{
+    if (sink->resumed)
+        return 0;
+    char *name = strdup(sink->partial);
+    if (!name)
+        return -ENOMEM;
+    int error = flock(sink->fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
+    if (error == 0)
+        error = name_partial(sink);
+    if (error < 0) {
+        free(name);
+        return error;
+    }
+    if (sink->temporary)
+        unlink(sink->temporary);
+    free(sink->temporary);
+    sink->temporary = name;
+    sink->unnamed = false;
+    sink->resumed = true;
+    return 0;
+}
+
 void sink_file_leave(struct sink_file *sink, bool refused)
 {
     if (sink->temporary && !sink->resumed)

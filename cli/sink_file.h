@@ -47,6 +47,10 @@ int sink_file_commit(struct sink_file *sink);
  * stay, as SINK.partial, or so many of them as can. 0 or a negative errno. */
 int sink_file_keep(struct sink_file *sink, uint64_t *bytes);
 
+/* What it has is had from nowhere else: it is SINK.partial from now on, whatever comes, and no other run goes on
+ * with it. 0 or a negative errno. */
+int sink_file_show(struct sink_file *sink);
+
 /* It is not whole: what has no name yet goes away. `refused`: nothing was moved, and a file that
  * was made for it goes too. Also after a commit, to free. Does not close fd. */
 void sink_file_leave(struct sink_file *sink, bool refused);

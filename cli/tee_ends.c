@@ -164,18 +164,42 @@ static bool is_sink(const struct tee *tee, const struct stat *status)
     return false;
 }
 
-/* Takes the descriptor; none: -1. */
-static int take_spill(struct tee *tee, struct tee_sink *sink, int fd)
+/* The same of a sink that is still to be opened. */
+static bool will_be_sink(const struct tee_sink *sink, const struct stat *status)
+{
+    const struct address *address = &sink->address;
+    struct stat own;
+    const int error = address->scheme == ADDRESS_PATH       ? stat(address->path, &own)
+                      : address->scheme == ADDRESS_STANDARD ? fstat(STDOUT_FILENO, &own)
+                      : address->scheme == ADDRESS_FD       ? fstat(address->fd, &own)
+                                                            : -1;
+    return error == 0 && own.st_dev == status->st_dev && own.st_ino == status->st_ino;
+}
+
+/* Opens it as it is. Returns a descriptor, or a negative errno. */
+static int open_spill(const struct tee *tee, const struct tee_sink *sink)
 {
     struct stat status;
+    const int fd = open_path(sink->spill_path, O_RDWR | O_CREAT);
 
     if (fd < 0)
+        return fd;
+    const int error = is_source(tee, fd)                                     ? -EALREADY
+                      : fstat(fd, &status) < 0 || !S_ISREG(status.st_mode)   ? -EINVAL
+                      : is_sink(tee, &status) || will_be_sink(sink, &status) ? -EBUSY
+                                                                             : 0;
+    if (error == 0)
+        return fd;
+    close(fd);
+    return error;
+}
+
+/* Empties it, and takes the descriptor; none: -1. */
+static int take_spill(struct tee *tee, struct tee_sink *sink, int fd)
+{
+    if (fd < 0)
         return 0;
-    int error = is_source(tee, fd)                                   ? -EALREADY
-                : fstat(fd, &status) < 0 || !S_ISREG(status.st_mode) ? -EINVAL
-                : is_sink(tee, &status)                              ? -EBUSY
-                : ftruncate(fd, 0) < 0                               ? -errno
-                                                                     : 0;
+    int error = ftruncate(fd, 0) < 0 ? -errno : 0;
     if (error == 0)
         error = sluice_endpoint_from_fd(tee->context, fd, SLUICE_OWN, &sink->spill);
     if (error < 0)
@@ -204,10 +228,9 @@ static int add_sink(struct tee *tee, struct tee_sink *sink, const char **operati
                     struct sluice_error *why)
 {
     snprintf(sink->name, sizeof sink->name, "%s", sink->text);
-    /* Opening the sink may empty it, so the spill file is opened before; and emptied after, since it may
-     * be that very sink. */
+    /* Opening the sink may empty it: a spill file that cannot be had is found before. */
     *operation = SPILL_FOR;
-    const int spill = sink->spill_path ? open_path(sink->spill_path, O_RDWR | O_CREAT) : -1;
+    const int spill = sink->spill_path ? open_spill(tee, sink) : -1;
     int error = sink->spill_path && spill < 0 ? spill : open_sink(tee, sink, operation);
     if (error >= 0) {
         *operation = SPILL_FOR;

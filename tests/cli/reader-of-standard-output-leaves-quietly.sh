@@ -51,4 +51,11 @@ os.close(read_end)
 result = copy(path, "-", stdout=write_end,
               before=lambda: signal.signal(signal.SIGPIPE, signal.SIG_IGN))
 result.refused(1, r"broken pipe", r"delivered")
+for words in (("copy", "--json", small, "null:"), ("explain", small, "null:"), ("copy", "--help"), ("--help",), ("--version",)):
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    result = start(*words, stdout=write_end, before=lambda: signal.signal(signal.SIGPIPE, signal.SIG_IGN)).finish(10)
+    os.close(write_end)
+    equal((result.killed_by, result.status), (0, 1), f"{words}; {result}")
+    matches(result.err, r"[Bb]roken pipe", f"{words}")
 PY

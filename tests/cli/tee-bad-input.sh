@@ -91,6 +91,14 @@ result.refused(1, r"cannot spill for .* into '[^']*none/spill': No such file")
 same_bytes(result.out, data, "standard output beside a spill file that cannot be had")
 same_bytes(content(f"{directory}/copy"), data, "a file beside a spill file that cannot be had")
 same_bytes(content(f"{directory}/one"), data[:100], "the sink whose spill file cannot be had")
+with open(f"{directory}/old", "wb") as f:
+    f.write(data[:200])
+for spill, why in [("/dev/null", "Invalid argument"), (f"{directory}/one", "one sink's alone"),
+                   (f"{directory}/copy", "one sink's alone"), (f"{directory}/old", "source")]:
+    result = sluice("tee", f"--from={directory}/old", f"{directory}/copy", f"{directory}/one,slow=spill={spill}")
+    result.refused(1, f"cannot spill for .*{why}|{why}")
+    same_bytes(content(f"{directory}/one"), data[:100], f"the sink that cannot spill into {spill}")
+    same_bytes(content(f"{directory}/old"), data[:200], f"the source beside a spill file {spill}")
 sluice("tee", f"--slow=spill={directory}/none/spill", input=data).refused(
     1, r"cannot spill for '-' into '[^']*none/spill': No such file")
 
