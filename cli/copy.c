@@ -151,6 +151,22 @@ static void relay_without_waiting(const struct copy *copy)
             fcntl(info[i].fd, F_SETFL, info[i].open_flags | O_NONBLOCK);
 }
 
+static bool is_sink(const struct copy *copy, const struct salvage *salvage)
+{
+    const struct sink_file *file = &copy->file;
+    return copy->sink_is_file && (salvage_is(salvage, file->path) ||
+                                  (file->partial && salvage_is(salvage, file->partial)));
+}
+
+static enum status two_in_one(struct copy *copy)
+{
+    static const char why[] = "it cannot be both the sink and the salvage file";
+
+    message("cannot create '%s': %s", copy->options.salvage, why);
+    copy_record(copy, SLUICE_SIDE_SETUP, "create", copy->options.salvage, -EBUSY, why);
+    return STATUS_USAGE;
+}
+
 static enum status make_transfer(struct copy *copy)
 {
     struct sluice_options *options = &copy->options.library;
@@ -181,12 +197,8 @@ static enum status make_transfer(struct copy *copy)
                "measured");
     if (status == STATUS_DONE && copy->options.salvage) {
         error = salvage_open(&copy->salvage, copy->options.salvage, options->pipe_size);
-        if (error == 0 && copy->sink_is_file && salvage_is(&copy->salvage, copy->file.path)) {
-            message("'%s' cannot be both the sink and the salvage file", copy->options.salvage);
-            copy_record(copy, SLUICE_SIDE_SETUP, "create", copy->options.salvage, -EBUSY,
-                        "it cannot be both the sink and the salvage file");
-            return STATUS_USAGE;
-        }
+        if (error == 0 && is_sink(copy, &copy->salvage))
+            return two_in_one(copy);
         if (error < 0)
             return copy_cannot(copy, SLUICE_SIDE_SETUP, "create", copy->options.salvage, error);
     }

@@ -45,4 +45,12 @@ for words, status in ((["--method=reflink"], 1), (["--require=zero-copy"], 3), (
     same_bytes(content(sink), data[:8] + b"more", f"{words}: gone on with")
     equal(os.listdir(directory), ["sink"], f"{words}: names")
     os.unlink(sink)
+
+# One name cannot keep both.
+for name in (sink, partial):
+    copy("--resume=continue", "--salvage", name, "-", sink, input=b"more").expect(2).says("both the sink and the salvage file")
+    equal(os.listdir(directory), [], "names")
+file_with(data[:8], partial)
+copy("--resume=continue", "--salvage", partial, "-", sink, input=b"more").expect(1)
+equal((os.listdir(directory), content(partial)), (["sink.partial"], data[:8]), "what was kept, as salvage")
 PY
