@@ -11,6 +11,8 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#define SET_ID (S_ISUID | S_ISGID)
+
 static const char access_list[] = "system.posix_acl_access";
 
 /* What the new file takes over besides. Capabilities and checksums of the old bytes are not
@@ -31,7 +33,6 @@ static int take_owner(int fd, const struct stat *status, mode_t *mode)
         return 1;
     if (!not_for_us(errno))
         return -errno;
-    *mode &= (mode_t) ~(S_ISUID | S_ISGID); /* of another owner: they would mean somebody else */
     if (fchown(fd, (uid_t)-1, status->st_gid) == 0)
         return 1;
     if (!not_for_us(errno))
@@ -110,7 +111,7 @@ static void take_others(int fd, const char *path)
 
 int attributes_take(int fd, const char *path, const struct stat *status)
 {
-    mode_t mode = status->st_mode & 07777;
+    mode_t mode = status->st_mode & 01777;
 
     const int group = take_owner(fd, status, &mode);
     int error = group < 0 ? group : take_access_list(fd, path, group > 0);
@@ -119,6 +120,29 @@ int attributes_take(int fd, const char *path, const struct stat *status)
     if (error == 0)
         take_others(fd, path);
     return error;
+}
+
+int attributes_take_set_id(int fd, const struct stat *status)
+{
+    mode_t bits = status->st_mode & SET_ID;
+    struct stat now;
+
+    if (bits == 0)
+        return 0;
+    if (fstat(fd, &now) < 0)
+        return -errno;
+    if (now.st_uid != status->st_uid)
+        return 0;
+    if (now.st_gid != status->st_gid)
+        bits &= (mode_t)~S_ISGID;
+    return fchmod(fd, (now.st_mode & 07777) | bits) < 0 ? -errno : 0;
+}
+
+void attributes_drop_set_id(int fd)
+{
+    struct stat now;
+    if (fstat(fd, &now) == 0 && (now.st_mode & SET_ID))
+        (void)!fchmod(fd, now.st_mode & 01777);
 }
 
 /* ---- before ---- */

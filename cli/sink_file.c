@@ -94,7 +94,7 @@ static bool is_trusted(const struct sink_file *sink, uid_t user)
     const bool owns = directory && stat(directory, &status) == 0 && status.st_uid == user;
 
     free(directory);
-    return owns || user == geteuid() || (sink->replaces && user == sink->owner);
+    return owns || user == geteuid() || (sink->replaces && user == sink->old.st_uid);
 }
 
 /* Nobody else goes on with it; 0, or a negative errno. 1: meanwhile it is no longer what has the
@@ -166,7 +166,7 @@ static int open_replacement(const struct sink_request *request, struct sink_file
     free(sink->path);
     sink->path = real;
     sink->replaces = true;
-    sink->owner = status->st_uid;
+    sink->old = *status;
     if (access(real, W_OK) < 0)
         return -errno;
     char *directory = directory_of(real);
@@ -345,6 +345,18 @@ static int ask_close(int fd)
     return copy < 0 || close(copy) < 0 ? -errno : 0;
 }
 
+static int take_name(const struct sink_file *sink)
+{
+    const int error = sink->replaces ? attributes_take_set_id(sink->fd, &sink->old) : 0;
+
+    if (error < 0 || rename(sink->temporary, sink->path) == 0)
+        return error;
+    const int refused = -errno;
+    if (sink->replaces) /* it may be kept under another name */
+        attributes_drop_set_id(sink->fd);
+    return refused;
+}
+
 int sink_file_commit(struct sink_file *sink)
 {
     int error = sink->unnamed || sink->temporary ? ask_close(sink->fd) : 0;
@@ -358,8 +370,8 @@ int sink_file_commit(struct sink_file *sink)
             error = link_beside(sink);
         sink->unnamed = error < 0;
     }
-    if (error == 0 && sink->temporary && rename(sink->temporary, sink->path) < 0)
-        error = -errno;
+    if (error == 0 && sink->temporary)
+        error = take_name(sink);
     if (error == 0) {
         free(sink->temporary);
         sink->temporary = NULL;

@@ -30,7 +30,7 @@ struct sink_file {
     bool made;        /* it was absent, and stands in place */
     bool empty_first; /* an existing file, to be rewritten */
     bool replaces;    /* an existing file is to be replaced */
-    uid_t owner;      /* of that file */
+    struct stat old;  /* of that file */
 };
 
 /* Opens it without changing what is there. Returns 0 or a negative errno, and `operation`. */
