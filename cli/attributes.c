@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "attributes.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/posix_acl.h>
+#include <linux/posix_acl_xattr.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,9 +28,8 @@ static bool not_for_us(int error)
     return error == EPERM || error == EINVAL;
 }
 
-/* 1, or 0 without the group, or a negative errno. Where it cannot have the group, the group that
- * it has gets no more than everybody. */
-static int take_owner(int fd, const struct stat *status, mode_t *mode)
+/* 1, or 0 without the group, or a negative errno. */
+static int take_owner(int fd, const struct stat *status)
 {
     if (fchown(fd, status->st_uid, status->st_gid) == 0)
         return 1;
@@ -35,10 +37,7 @@ static int take_owner(int fd, const struct stat *status, mode_t *mode)
         return -errno;
     if (fchown(fd, (uid_t)-1, status->st_gid) == 0)
         return 1;
-    if (!not_for_us(errno))
-        return -errno;
-    *mode &= (mode_t)~S_IRWXG | (*mode & S_IRWXO) << 3;
-    return 0;
+    return not_for_us(errno) ? 0 : -errno;
 }
 
 static int no_error_without(int error)
@@ -83,6 +82,37 @@ static int take_access_list(int fd, const char *path, bool wanted)
     return error;
 }
 
+/* What each entry of a list grants, but the owner's. */
+static mode_t granted_to_each(const void *list, size_t size)
+{
+    const struct posix_acl_xattr_header *header = list;
+    const struct posix_acl_xattr_entry *entries = (const void *)(header + 1);
+    mode_t all = S_IRWXO;
+
+    if (size < sizeof *header || le32toh(header->a_version) != POSIX_ACL_XATTR_VERSION)
+        return 0;
+    for (size_t i = 0; i < (size - sizeof *header) / sizeof *entries; i++)
+        if (le16toh(entries[i].e_tag) != ACL_USER_OBJ)
+            all &= le16toh(entries[i].e_perm);
+    return all;
+}
+
+/* Where it cannot have the group, nor a list therefore: whom these gave more or less than the
+ * others is now one of the others. So they, and the group that it has instead, get what each of
+ * all these had. */
+static int without_group(const char *path, mode_t *mode)
+{
+    void *list = NULL;
+    const ssize_t size = value_of(path, access_list, &list);
+    mode_t all = *mode & *mode >> 3 & S_IRWXO;
+
+    if (size > 0)
+        all &= granted_to_each(list, (size_t)size);
+    free(list);
+    *mode = (*mode & (mode_t) ~(S_IRWXG | S_IRWXO)) | all << 3 | all;
+    return size < 0 ? (int)size : 0;
+}
+
 static bool is_taken(const char *name)
 {
     for (size_t i = 0; i < sizeof taken_too / sizeof *taken_too; i++)
@@ -113,8 +143,10 @@ int attributes_take(int fd, const char *path, const struct stat *status)
 {
     mode_t mode = status->st_mode & 01777;
 
-    const int group = take_owner(fd, status, &mode);
+    const int group = take_owner(fd, status);
     int error = group < 0 ? group : take_access_list(fd, path, group > 0);
+    if (group == 0 && error == 0)
+        error = without_group(path, &mode);
     if (error == 0 && fchmod(fd, mode) < 0)
         error = -errno;
     if (error == 0)

@@ -10,7 +10,7 @@ import errno
 import struct
 
 ACCESS, DEFAULT = "system.posix_acl_access", "system.posix_acl_default"
-USER_OBJ, USER, GROUP_OBJ, MASK, OTHER, NOBODY = 1, 2, 4, 16, 32, 0xffffffff
+USER_OBJ, USER, GROUP_OBJ, GROUP, MASK, OTHER, NOBODY = 1, 2, 4, 8, 16, 32, 0xffffffff
 
 
 def access_list(*entries):
@@ -80,6 +80,37 @@ if ROOT:
     same_bytes(content(out), data, "as nobody")
     equal(oct(os.stat(out).st_mode & 0o7777), "0o622", "the mode of another group's file")
     equal(os.stat(out).st_uid, 65534, "the owner")
+    # Whom the group or the list kept out is one of the others now.
+    for before, after in ((0o606, 0o600), (0o646, 0o644), (0o626, 0o622), (0o662, 0o622),
+                          (0o666, 0o666)):
+        os.unlink(out)
+        file_with(b"old", out)
+        os.chown(out, 0, 4)
+        os.chmod(out, before)
+        for words in ("--atomic", "--resume=continue"):
+            copy(words, "-", out, input=data, before=as_nobody).expect(0)
+            now = os.stat(out)
+            equal((now.st_uid, now.st_gid), (65534, 65534), f"{before:o}: whose it is")
+            equal(oct(now.st_mode & 0o7777), oct(after), f"{before:o}: the mode")
+    for name, place in file_systems().items():
+        for entries, after in ((((USER, 0, 1001), (GROUP_OBJ, 6, NOBODY)), 0o600),
+                               (((USER, 6, 1001), (GROUP_OBJ, 4, NOBODY)), 0o644),
+                               (((GROUP_OBJ, 6, NOBODY), (GROUP, 2, 1001)), 0o622),
+                               (((USER, 7, 1001), (GROUP_OBJ, 7, NOBODY)), 0o666)):
+            os.chmod(place, 0o777)
+            listed = file_with(b"old", f"{place}/listed")
+            try:
+                os.setxattr(listed, ACCESS, access_list(
+                    (USER_OBJ, 6, NOBODY), *entries, (MASK, 6, NOBODY), (OTHER, 6, NOBODY)))
+            except OSError as error:
+                note(f"{name} has no access lists: {error}")
+                os.unlink(listed)
+                break
+            copy("--atomic", "-", listed, input=data, before=as_nobody).expect(0)
+            same_bytes(content(listed), data, f"{name}: {entries}")
+            equal(oct(os.stat(listed).st_mode & 0o7777), oct(after), f"{name}: without {entries}")
+            equal(list_of(listed), None, f"{name}: the list")
+            os.unlink(listed)
     # Where we can, it keeps its owner and group.
     os.chown(out, 12, 34)
     os.chmod(out, 0o4750)
