@@ -177,7 +177,10 @@ static int open_replacement(const struct sink_request *request, struct sink_file
         return error;
     }
     error = open_instead(request, sink, operation);
-    return error < 0 ? error : attributes_take(sink->fd, sink->path, status);
+    if (error < 0)
+        return error;
+    *operation = "pass on the owner and permissions of";
+    return attributes_take(sink->fd, sink->path, status);
 }
 
 static int open_existing(const struct sink_request *request, struct sink_file *sink,

@@ -257,6 +257,22 @@ if ROOT:  # in a directory that is anybody's
     same_bytes(content(sink), data, "over another user's sink")
     equal(os.stat(sink).st_uid, 65534, "whose the sink is")
     os.unlink(sink)
+    # What was kept is the directory's owner's, who is trusted; but it cannot be given what the sink has.
+    def as_nobody():
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+
+    theirs = scratch()
+    os.chmod(theirs, 0o777)
+    file_with(b"old", f"{theirs}/sink")
+    os.chown(f"{theirs}/sink", 65534, 65534)
+    file_with(data[:1000], f"{theirs}/sink.partial")
+    os.chmod(f"{theirs}/sink.partial", 0o666)
+    result = copy("--resume=continue", "-", f"{theirs}/sink", input=data[1000:], before=as_nobody)
+    result.refused(1, "cannot pass on the owner and permissions of '.*/sink': .*not permitted")
+    equal(content(f"{theirs}/sink.partial"), data[:1000], "what cannot be given to the sink's owner")
+    equal(content(f"{theirs}/sink"), b"old", "the sink")
 file_with(data, partial)
 os.link(partial, f"{directory}/link")
 for own in (partial, f"{directory}/link"):
