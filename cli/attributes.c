@@ -8,11 +8,15 @@
 #include <linux/posix_acl.h>
 #include <linux/posix_acl_xattr.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <unistd.h>
+
+/* STATX_ATTR_MOUNT_ROOT, which older headers do not have. Linux 5.8. */
+#define MOUNT_ROOT 0x2000u
 
 #define SET_ID (S_ISUID | S_ISGID)
 
@@ -189,20 +193,23 @@ static bool may_remove_others(void)
 }
 
 /* Where it cannot be told, the rename will tell. */
-static bool stays_as_it_is(const char *path)
+static bool has_attribute(const char *path, uint64_t attributes)
 {
     struct statx status;
     return statx(AT_FDCWD, path, 0, STATX_BASIC_STATS, &status) == 0 &&
-           (status.stx_attributes & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND));
+           (status.stx_attributes & attributes);
 }
 
 int attributes_may_replace(const char *path, const char *directory, const struct stat *status)
 {
     struct stat above;
+    const uint64_t stays = STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND;
     const uid_t own = geteuid();
 
-    if (stays_as_it_is(path) || stays_as_it_is(directory))
+    if (has_attribute(path, stays) || has_attribute(directory, stays))
         return -EPERM;
+    if (has_attribute(path, MOUNT_ROOT))
+        return -EBUSY;
     if (stat(directory, &above) < 0 || !(above.st_mode & S_ISVTX) || above.st_uid == own ||
         status->st_uid == own)
         return 0;

@@ -22,8 +22,9 @@ int attributes_take_set_id(int fd, const struct stat *status);
 void attributes_drop_set_id(int fd);
 
 /* Whether the file at `path` may be replaced by another that is renamed to it, as far as that is
- * known before: 0, or -EPERM. Not if it or its directory is marked immutable or append-only
- * (chattr), nor in a sticky directory, unless one of the two is ours. */
+ * known before: 0, -EPERM or -EBUSY. Not if it or its directory is marked immutable or
+ * append-only (chattr), nor in a sticky directory, unless one of the two is ours; nor if something
+ * is mounted on it. */
 int attributes_may_replace(const char *path, const char *directory, const struct stat *status);
 
 #endif

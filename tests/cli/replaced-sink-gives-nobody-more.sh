@@ -131,6 +131,23 @@ if ROOT:
     os.chown(directory, 65534, 65534)
     copy("--atomic", source, out, before=as_nobody).expect(0)
     same_bytes(content(out), data, "in our own sticky directory")
+    # Something is mounted on it, as on /etc/hosts in a container: it can be rewritten, not replaced.
+    mounted = scratch()
+    over, out = file_with(b"over", f"{scratch()}/over"), file_with(b"old", f"{mounted}/out")
+    in_mount = ["unshare", "--mount", "--propagation=private", "sh", "-c",
+                'mount --bind "$0" "$1" && shift && exec "$@"', over, out]
+    if subprocess.run(in_mount + ["true"], check=False, capture_output=True).returncode == 0:
+        for words in ("--atomic", "--resume"):
+            result = copy(words, "--json", source, out, prefix=in_mount)
+            result.refused(1, r"cannot replace .*busy").never_says("keeps")
+            equal(result.ledger()["delivered"], 0, f"{words}: over a mount")
+            equal((content(over), content(out)), (b"over", b"old"), f"{words}: over a mount")
+            no_leftovers(mounted, "out")
+        copy(source, out, prefix=in_mount).expect(0)
+        same_bytes(content(over), data, "in place, what is mounted")
+        equal(content(out), b"old", "what it is mounted on")
+    else:
+        note("nothing can be mounted here")
     marked = on("ext4")
     out = file_with(b"old", f"{marked}/out")
     if shutil.which("chattr"):
