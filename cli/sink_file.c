@@ -160,11 +160,16 @@ static int open_instead(const struct sink_request *request, struct sink_file *si
 static int open_replacement(const struct sink_request *request, struct sink_file *sink,
                             const struct stat *status, const char **operation)
 {
+    struct stat now;
     char *real = realpath(request->path, NULL);
     if (!real)
         return -errno;
     free(sink->path);
     sink->path = real;
+    if (lstat(real, &now) < 0 || !same_file(&now, status)) {
+        *operation = "follow the changing path"; /* a link may stand there by now */
+        return -EBUSY;
+    }
     sink->replaces = true;
     sink->old = *status;
     if (access(real, W_OK) < 0)
@@ -206,28 +211,61 @@ static int open_existing(const struct sink_request *request, struct sink_file *s
     return 0;
 }
 
-/* The path that a dangling symbolic link stands for, link by link. 0 or a negative errno. */
-static int follow_dangling(struct sink_file *sink)
+/* The kernel's rule (fs.protected_symlinks), which readlink(2) does not keep: where everybody may make
+ * links and none but his own remove, only ours are followed, and those of the directory's owner. */
+static bool may_follow(const struct stat *link, const char *directory)
 {
-    char target[PATH_MAX];
+    const mode_t everybodys = S_ISVTX | S_IWOTH;
+    struct stat above;
+
+    if (link->st_uid == geteuid())
+        return true;
+    return stat(directory, &above) == 0 &&
+           ((above.st_mode & everybodys) != everybodys || link->st_uid == above.st_uid);
+}
+
+/* The path that the link stands for becomes the sink's. */
+static int follow_link(struct sink_file *sink, const struct stat *link, const char *directory)
+{
+    char target[PATH_MAX], *next;
+
+    if (!may_follow(link, directory))
+        return -EACCES;
+    const ssize_t length = readlink(sink->path, target, sizeof target - 1);
+    if (length < 0)
+        return -errno;
+    target[length] = '\0';
+    const int made = *target == '/' ? asprintf(&next, "%s", target)
+                                    : asprintf(&next, "%s/%s", directory, target);
+    if (made < 0)
+        return -ENOMEM;
+    free(sink->path);
+    sink->path = next;
+    return 0;
+}
+
+/* The path that a dangling symbolic link stands for, link by link. 0 or a negative errno; -EEXIST:
+ * meanwhile there is something. */
+static int follow_dangling(struct sink_file *sink, const char **operation)
+{
+    enum { MOST = 40 };
     struct stat status;
 
-    for (int links = 0; lstat(sink->path, &status) == 0 && S_ISLNK(status.st_mode); links++) {
-        const ssize_t length = readlink(sink->path, target, sizeof target - 1);
-        char *next = NULL;
-        if (length < 0 || links > 40)
-            return length < 0 ? -errno : -ELOOP;
-        target[length] = '\0';
+    *operation = "follow the symbolic link";
+    for (int links = 0; lstat(sink->path, &status) == 0; links++) {
+        if (!S_ISLNK(status.st_mode)) {
+            *operation = "open";
+            return -EEXIST;
+        }
         char *directory = directory_of(sink->path);
-        const int made = !directory       ? -1
-                         : *target == '/' ? asprintf(&next, "%s", target)
-                                          : asprintf(&next, "%s/%s", directory, target);
+        const int error = !directory     ? -ENOMEM
+                          : links > MOST ? -ELOOP
+                                         : follow_link(sink, &status, directory);
         free(directory);
-        if (made < 0)
-            return -ENOMEM;
-        free(sink->path);
-        sink->path = next;
+        if (error < 0)
+            return error;
     }
+    *operation = "open";
     return 0;
 }
 
@@ -235,7 +273,7 @@ static int follow_dangling(struct sink_file *sink)
 static int open_absent(const struct sink_request *request, struct sink_file *sink,
                        const char **operation)
 {
-    int error = follow_dangling(sink);
+    int error = follow_dangling(sink, operation);
 
     if (error < 0)
         return error;
