@@ -420,11 +420,26 @@ int sink_file_commit(struct sink_file *sink)
     return error;
 }
 
-static int name_partial(const struct sink_file *sink)
+static bool has_no_links(int error)
+{
+    return error == EPERM || error == EOPNOTSUPP || error == ENOSYS;
+}
+
+/* What has a temporary name keeps that for the while, unless the file system (vfat, exfat) knows but
+ * one name for a file. */
+static int name_partial(struct sink_file *sink)
 {
     if (sink->unnamed)
         return link_unnamed(sink->fd, sink->partial);
-    return !sink->resumed && link(sink->temporary, sink->partial) < 0 ? -errno : 0;
+    if (sink->resumed || link(sink->temporary, sink->partial) == 0)
+        return 0;
+    if (!has_no_links(errno))
+        return -errno;
+    if (renameat2(AT_FDCWD, sink->temporary, AT_FDCWD, sink->partial, RENAME_NOREPLACE) < 0)
+        return -errno;
+    free(sink->temporary);
+    sink->temporary = NULL;
+    return 0;
 }
 
 static int shorten(const struct sink_file *sink, uint64_t bytes)

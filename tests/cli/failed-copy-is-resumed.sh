@@ -70,6 +70,32 @@ for name, directory in file_systems().items():
     os.unlink(sink)
     equal(os.listdir(directory), [], f"{name}: names")
 
+# Where a file has one name only, as on vfat: it has a temporary name, and that becomes SINK.partial. What
+# has this name by then is not replaced.
+if shutil.which("strace"):
+    def limited():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2 * MIB, resource.RLIM_INFINITY))
+
+    directory = on("fuse")
+    sink, partial = f"{directory}/sink", f"{directory}/sink.partial"
+    for taken in (b"", b"another's"):
+        running = Traced(["copy", "--resume", "--rate=2M", source, sink], trace="?link,?linkat",
+                         inject=["?link,?linkat:error=EPERM"], before=limited)
+        wait_for(lambda: os.listdir(directory), "a temporary name")
+        if taken:
+            file_with(taken, partial)
+        result = running.finish().expect(1)
+        equal(os.listdir(directory), ["sink.partial"], "without links: names")
+        if taken:
+            result.says("cannot keep .*exists")
+            equal(content(partial), taken, "without links: another's")
+            os.unlink(partial)
+        else:
+            prefix(partial, "without links")
+            copy("--resume", source, sink).expect(0)
+            same_bytes(content(sink), data, "without links: resumed")
+            os.unlink(sink)
+
 # kill -9 at any moment, again and again.
 directory = on("ext4")
 sink, partial = f"{directory}/sink", f"{directory}/sink.partial"
