@@ -46,7 +46,7 @@ for words in WORDS:
 def meanwhile(words, out, calls, at, happens):
     """Something happens between the first look at the sink and the next call."""
     running = Traced(["copy", *words, source, out], trace=f"{STAT},?readlink,?readlinkat",
-                     inject=[f"{calls}:delay_enter=1000000:when={at}"], prefix=("-P", out))
+                     inject=[f"{calls}:delay_enter=3000000:when={at}"], prefix=("-P", out))
     wait_for(lambda: os.path.exists(running.log) and out in open(running.log).read(),
              "the first look at the sink")
     happens()
