@@ -192,12 +192,11 @@ static bool may_remove_others(void)
            (data[CAP_FOWNER / 32].effective & (1u << (CAP_FOWNER % 32)));
 }
 
-/* Where it cannot be told, the rename will tell. */
-static bool has_attribute(const char *path, uint64_t attributes)
+/* Of statx(2). Where they cannot be told, the rename will tell. */
+static uint64_t attributes_of(const char *path)
 {
     struct statx status;
-    return statx(AT_FDCWD, path, 0, STATX_BASIC_STATS, &status) == 0 &&
-           (status.stx_attributes & attributes);
+    return statx(AT_FDCWD, path, 0, STATX_BASIC_STATS, &status) == 0 ? status.stx_attributes : 0;
 }
 
 int attributes_may_replace(const char *path, const char *directory, const struct stat *status)
@@ -206,9 +205,10 @@ int attributes_may_replace(const char *path, const char *directory, const struct
     const uint64_t stays = STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND;
     const uid_t own = geteuid();
 
-    if (has_attribute(path, stays) || has_attribute(directory, stays))
+    const uint64_t attributes = attributes_of(path);
+    if ((attributes | attributes_of(directory)) & stays)
         return -EPERM;
-    if (has_attribute(path, MOUNT_ROOT))
+    if (attributes & MOUNT_ROOT)
         return -EBUSY;
     if (stat(directory, &above) < 0 || !(above.st_mode & S_ISVTX) || above.st_uid == own ||
         status->st_uid == own)

@@ -284,11 +284,6 @@ if ROOT:  # in a directory that is anybody's
     equal(os.stat(sink).st_uid, 65534, "whose the sink is")
     os.unlink(sink)
     # What was kept is the directory's owner's, who is trusted; but it cannot be given what the sink has.
-    def as_nobody():
-        os.setgroups([])
-        os.setgid(65534)
-        os.setuid(65534)
-
     theirs = scratch()
     os.chmod(theirs, 0o777)
     file_with(b"old", f"{theirs}/sink")

@@ -64,25 +64,24 @@ if shutil.which("strace"):
             os.lchown(f"{directory}/new", user, -1)
             os.rename(f"{directory}/new", out)
 
+        def untouched(what):
+            equal((content(victim), os.stat(victim).st_ino), (b"of another", before), f"{words}: {what}")
+            no_leftovers(directory, "out")
+            no_leftovers(elsewhere, "victim")
+
         # It was absent.
         if ROOT:
             os.chmod(directory, 0o1777)
             result = meanwhile(words, out, STAT, 2, lambda: link_appears(65534))
             result.refused(1, "cannot follow the symbolic link .*Permission denied")
-            equal((content(victim), os.stat(victim).st_ino), (b"of another", before),
-                  f"{words}: through a foreign link")
-            no_leftovers(directory, "out")
-            no_leftovers(elsewhere, "victim")
+            untouched("through a foreign link")
             os.unlink(out)
         # It was a file: only that one is replaced.
         if words in (("--atomic",), ("--resume",)):
             file_with(b"old", out)
             result = meanwhile(words, out, "?readlink,?readlinkat", 1, lambda: link_appears(-1))
             result.refused(1, "cannot follow the changing path")
-            equal((content(victim), os.stat(victim).st_ino), (b"of another", before),
-                  f"{words}: it was a file")
-            no_leftovers(directory, "out")
-            no_leftovers(elsewhere, "victim")
+            untouched("it was a file")
             os.unlink(out)
         # Our own: as if it had been there.
         meanwhile(words, out, STAT, 2, lambda: link_appears(-1)).expect(0)

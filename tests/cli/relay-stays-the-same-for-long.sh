@@ -32,9 +32,7 @@ while [ "$(date +%s)" -lt "$until" ] || [ "$rounds" -lt 4 ]; do
 done
 echo "$rounds rounds of $count connections; memory $warm_memory -> $(memory) KiB," \
     "descriptors $warm_descriptors -> $(descriptors)"
-# What a transfer takes is kept for the next: as many as were at work together, which grows to its bound in steps (a MiB
-# here). Four bytes a connection that are lost are more than that in ten minutes.
-[ -n "${SLUICE_SANITIZER:-}" ] || [ "$(memory)" -le $((warm_memory + 2048)) ] ||
+[ -n "${SLUICE_SANITIZER:-}" ] || [ "$(memory)" -le $((warm_memory + 1024)) ] ||
     fail "memory grows: $warm_memory -> $(memory) KiB"
 # Pipes and what comes with them are kept for the next; no more than a bounded number.
 [ "$(descriptors)" -le $((warm_descriptors + 80)) ] || fail "descriptors grow"

@@ -67,11 +67,6 @@ for name, directory in file_systems().items():
 
 # A group that we cannot give: then ours gets what everybody has, and no more.
 if ROOT:
-    def as_nobody():
-        os.setgroups([])
-        os.setgid(65534)
-        os.setuid(65534)
-
     directory = scratch()
     os.chmod(directory, 0o777)
     out = file_with(b"old", f"{directory}/out")

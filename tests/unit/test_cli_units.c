@@ -12,9 +12,9 @@
 #include "cli/units.c"
 
 #define UNTOUCHED 4711
-#define KIB       UINT64_C(1024)
-#define MIB       (KIB * KIB)
-#define GIB       (MIB * KIB)
+#define KIB UINT64_C(1024)
+#define MIB (KIB * KIB)
+#define GIB (MIB * KIB)
 
 struct parse_case {
     const char *text;
@@ -40,10 +40,10 @@ static const struct parse_case size_cases[] = {
     {"1.5G", 0, GIB + GIB / 2},
     {"2GiB", 0, 2 * GIB},
     {"2GB", 0, UINT64_C(2000000000)},
-    {"1T", 0, GIB *KIB},
+    {"1T", 0, GIB * KIB},
     {"1TB", 0, UINT64_C(1000000000000)},
-    {"1P", 0, GIB *MIB},
-    {"1PiB", 0, GIB *MIB},
+    {"1P", 0, GIB * MIB},
+    {"1PiB", 0, GIB * MIB},
     {"1PB", 0, UINT64_C(1000000000000000)},
     {"0.5K", 0, 512},
     {"1.3K", 0, 1331},
@@ -181,9 +181,12 @@ static void rates_are_never_nonsense(void **state)
         double rate;
         const char *text;
     } cases[] = {
-        {0, "0 B/s"},           {0.4, "0 B/s"},
-        {1023.6, "1.00 KiB/s"}, {1.73 * 1024 * 1024 * 1024, "1.73 GiB/s"},
-        {-1, "0 B/s"},          {NAN, "0 B/s"},
+        {0, "0 B/s"},
+        {0.4, "0 B/s"},
+        {1023.6, "1.00 KiB/s"},
+        {1.73 * 1024 * 1024 * 1024, "1.73 GiB/s"},
+        {-1, "0 B/s"},
+        {NAN, "0 B/s"},
         {INFINITY, "0 B/s"},
     };
     char buffer[UNITS_BUFFER];
@@ -201,12 +204,8 @@ static void counts_have_groups_of_three(void **state)
         uint64_t count;
         const char *text;
     } cases[] = {
-        {0, "0"},
-        {7, "7"},
-        {999, "999"},
-        {1000, "1,000"},
-        {10408, "10,408"},
-        {123456, "123,456"},
+        {0, "0"},           {7, "7"},           {999, "999"},
+        {1000, "1,000"},    {10408, "10,408"},  {123456, "123,456"},
         {1234567, "1,234,567"},
         {UINT64_MAX, "18,446,744,073,709,551,615"},
     };
@@ -223,9 +222,10 @@ static void times_are_hours_minutes_seconds(void **state)
         double seconds;
         const char *text;
     } cases[] = {
-        {0, "0:00:00"},   {0.99, "0:00:00"},     {59.9, "0:00:59"},     {60, "0:01:00"},
-        {151, "0:02:31"}, {3600, "1:00:00"},     {360000, "100:00:00"}, {-1, "-:--:--"},
-        {NAN, "-:--:--"}, {INFINITY, "-:--:--"}, {1e300, "-:--:--"},
+        {0, "0:00:00"},       {0.99, "0:00:00"},       {59.9, "0:00:59"}, {60, "0:01:00"},
+        {151, "0:02:31"},     {3600, "1:00:00"},       {360000, "100:00:00"},
+        {-1, "-:--:--"},      {NAN, "-:--:--"},        {INFINITY, "-:--:--"},
+        {1e300, "-:--:--"},
     };
     char buffer[UNITS_BUFFER];
 
