@@ -66,6 +66,8 @@ static const struct {
      AT(handed_over)},
     {"sluice_relay_accept_failures_total", "counter",
      "Times accept failed for want of descriptors or memory.", AT(accept_failures)},
+    {"sluice_relay_transfers_idle", "gauge",
+     "Transfers that no connection has, kept for the next that has bytes to move.", AT(idle_units)},
     {"sluice_relay_pipes_max", "gauge", "Pipes that may be held at once.", AT(pipes_most)},
     {"sluice_relay_pipes_refused_total", "counter",
      "Times no pipe was to be had and bytes were copied.", AT(pipes_refused)},

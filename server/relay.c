@@ -107,9 +107,10 @@ static int make_worker(struct relay *relay, struct worker *worker, unsigned pipe
     worker->next_id = (uint64_t)(worker - relay->worker);
     handover_init(&worker->handover);
     worker->scratch = malloc(WORKER_SCRATCH);
-    worker->units.context = sluice_context_new(&options, &error);
+    sluice_context *context = sluice_context_new(&options, &error);
     if (error == 0)
         error = worker->scratch ? loop_new(worker, &worker->loop) : -ENOMEM;
+    units_init(&worker->units, context, worker->loop);
     return error;
 }
 

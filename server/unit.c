@@ -2,13 +2,17 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
     IDLE_MOST = 256,       /* of a kind, kept */
+    IDLE_FEW = 16,         /* of a kind, kept for good */
     PIPE_SIZE = 256 << 10, /* measured: docs/relay.md */
 };
+/* What nobody wanted for so long is given back, by halves. */
+#define IDLE_LOOK UINT64_C(1000000000)
 
 static unsigned char kind_of(int direction, bool bulk, bool source_unix, bool sink_unix)
 {
@@ -73,7 +77,7 @@ void units_read(const struct units *units, struct relay_totals *ret)
         relay_count_fallback(ret, row->call, row->reason, row->count);
     for (const struct unit *unit = units->newest; unit; unit = unit->older)
         add_unit(unit, ret);
-    for (unsigned i = 0; i < sizeof units->idle / sizeof *units->idle; i++)
+    for (unsigned i = 0; i < UNIT_KINDS; i++)
         ret->idle_units += units->idle_count[i];
     sluice_context_pipes(units->context, &pipes);
     ret->pipes_used += pipes.open - pipes.idle;
@@ -120,7 +124,8 @@ struct unit *unit_get(struct units *units, int direction, bool bulk, int source_
 
     if (unit) {
         units->idle[kind] = unit->next;
-        units->idle_count[kind]--;
+        if (--units->idle_count[kind] < units->idle_least[kind])
+            units->idle_least[kind] = units->idle_count[kind];
         sluice_transfer_reuse(unit->transfer, source_fd, sink_fd); /* idle ones hold nothing */
         unit->before = sluice_transfer_delivered(unit->transfer);
         return unit;
@@ -145,8 +150,16 @@ struct unit *unit_get(struct units *units, int direction, bool bulk, int source_
     return unit;
 }
 
+static void look_in_a_while(struct units *units)
+{
+    if (units->give_back.place == 0)
+        timer_set(units->loop, &units->give_back, loop_now(units->loop) + IDLE_LOOK);
+}
+
 static void retire(struct units *units, struct unit *unit)
 {
+    units->freed = true;
+    look_in_a_while(units);
     add_unit(unit, &units->past);
     if (unit->older)
         unit->older->newer = unit->newer;
@@ -166,7 +179,44 @@ void unit_put(struct units *units, struct unit *unit)
     }
     unit->next = units->idle[unit->kind];
     units->idle[unit->kind] = unit;
-    units->idle_count[unit->kind]++;
+    if (++units->idle_count[unit->kind] > IDLE_FEW)
+        look_in_a_while(units);
+}
+
+/* Of a kind, half of those that nobody wanted since it was last asked. */
+static void give_back_kind(struct units *units, unsigned kind)
+{
+    const unsigned unwanted = units->idle_least[kind];
+    const unsigned count = unwanted > IDLE_FEW ? (unwanted - IDLE_FEW + 1) / 2 : 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        struct unit *unit = units->idle[kind];
+        units->idle[kind] = unit->next;
+        units->idle_count[kind]--;
+        retire(units, unit);
+    }
+    units->idle_least[kind] = units->idle_count[kind];
+}
+
+/* What many connections at work together needed is not kept when there are few: it goes back to the kernel,
+ * their buffers' pages, too, which lie between other things in the heap. With few kept nothing is looked at
+ * any more: a relay without work sleeps. */
+static void give_back(struct loop *loop, struct timer *timer)
+{
+    struct units *units = OWNER_OF(timer, struct units, give_back);
+    bool more = false;
+
+    for (unsigned kind = 0; kind < UNIT_KINDS; kind++) {
+        give_back_kind(units, kind);
+        more |= units->idle_count[kind] > IDLE_FEW;
+    }
+    if (units->freed)
+        malloc_trim(0);
+    units->freed = false;
+    if (more)
+        look_in_a_while(units);
+    else
+        timer_clear(loop, timer);
 }
 
 uint64_t unit_discard(struct units *units, struct unit *unit)
@@ -182,8 +232,17 @@ uint64_t unit_discard(struct units *units, struct unit *unit)
     return parked;
 }
 
+void units_init(struct units *units, sluice_context *context, struct loop *loop)
+{
+    units->context = context;
+    units->loop = loop;
+    units->give_back.fire = give_back;
+}
+
 void units_free(struct units *units)
 {
     while (units->newest)
         retire(units, units->newest);
+    if (units->loop)
+        timer_clear(units->loop, &units->give_back);
 }

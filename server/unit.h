@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <sys/socket.h>
 
+#include "loop.h"
 #include "relay.h"
 #include "sluice.h"
 
@@ -17,6 +18,7 @@ enum {
     /* Most bytes that recv is asked for. A read that brings as many says that more is there: the
      * direction streams. Chosen by counting calls: see docs/relay.md. */
     UNIT_SMALL = 32 << 10,
+    UNIT_KINDS = 16, /* which way, small or bulk, from and to a UNIX socket or none */
 };
 
 struct unit {
@@ -31,11 +33,18 @@ struct unit {
 
 struct units {
     sluice_context *context;
-    struct unit *idle[16];
-    unsigned idle_count[16];
+    struct loop *loop;
+    struct unit *idle[UNIT_KINDS];
+    unsigned idle_count[UNIT_KINDS];
+    unsigned idle_least[UNIT_KINDS]; /* since `give_back` last fired */
+    bool freed;                      /* some were, since then */
+    struct timer give_back;
     struct unit *newest;      /* of all, idle or lent */
     struct relay_totals past; /* what freed ones did */
 };
+
+/* Borrows both; zero-initialized before. */
+void units_init(struct units *units, sluice_context *context, struct loop *loop);
 
 /* Lends a unit. source_family, sink_family: AF_UNIX or not. NULL: no memory, or the descriptors are
  * none; *ret_error says. */

@@ -9,7 +9,11 @@ seconds=${SOAK:-8}
 count=1500
 [ -z "${SLUICE_SANITIZER:-}" ] || count=150
 
-memory() { awk '/^RssAnon/ { print $2 }' "/proc/$RELAY/status"; }
+# At rest: within two seconds it gives back what so many connections needed.
+memory() {
+    sleep 3
+    awk '/^RssAnon/ { print $2 }' "/proc/$RELAY/status"
+}
 descriptors() { find "/proc/$RELAY/fd" -mindepth 1 | wc -l; }
 
 rm -f "$T/target"
@@ -30,10 +34,11 @@ while [ "$(date +%s)" -lt "$until" ] || [ "$rounds" -lt 4 ]; do
         warm_memory=$(memory) warm_descriptors=$(descriptors)
     fi
 done
-echo "$rounds rounds of $count connections; memory $warm_memory -> $(memory) KiB," \
-    "descriptors $warm_descriptors -> $(descriptors)"
-[ -n "${SLUICE_SANITIZER:-}" ] || [ "$(memory)" -le $((warm_memory + 1024)) ] ||
-    fail "memory grows: $warm_memory -> $(memory) KiB"
+memory=$(memory) descriptors=$(descriptors)
+echo "$rounds rounds of $count connections; memory $warm_memory -> $memory KiB," \
+    "descriptors $warm_descriptors -> $descriptors"
+[ -n "${SLUICE_SANITIZER:-}" ] || [ "$memory" -le $((warm_memory + 1024)) ] ||
+    fail "memory grows: $warm_memory -> $memory KiB"
 # Pipes and what comes with them are kept for the next; no more than a bounded number.
-[ "$(descriptors)" -le $((warm_descriptors + 80)) ] || fail "descriptors grow"
+[ "$descriptors" -le $((warm_descriptors + 80)) ] || fail "descriptors grow"
 stop_relay

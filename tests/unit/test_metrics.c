@@ -53,6 +53,7 @@ static void numbers_stand_where_they_belong(void **state)
         .pipes_most = 18,
         .pipes_refused = 19,
         .pipes_small = 20,
+        .idle_units = 26,
         .draining = true,
         .fallback = {{"splice", "EINVAL", 21}},
     };
@@ -79,6 +80,7 @@ static void numbers_stand_where_they_belong(void **state)
     expect_line("sluice_relay_pipes_max 18");
     expect_line("sluice_relay_pipes_refused_total 19");
     expect_line("sluice_relay_pipes_small_total 20");
+    expect_line("sluice_relay_transfers_idle 26");
     expect_line("sluice_relay_draining 1");
     expect_line("sluice_relay_fallbacks_total{call=\"splice\",reason=\"EINVAL\"} 21");
     expect_line("sluice_relay_leg_bytes_total{direction=\"to_target\",class=\"reference\"} 22");
