@@ -15,8 +15,6 @@
 #include "metrics.h"
 #include "net.h"
 
-#define SECOND UINT64_C(1000000000)
-
 enum { CLIENTS_MOST = 64 };
 /* For a request to come, for an answer to be taken, and for what is sent besides to be thrown away. */
 #define PATIENCE  (5 * SECOND)

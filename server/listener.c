@@ -14,7 +14,7 @@ enum {
     MOST_A_TURN = 64,
     REST = 50000000, /* nanoseconds, when something has run out */
 };
-#define SILENCE UINT64_C(10000000000) /* until it is said again */
+#define SILENCE (10 * SECOND) /* until it is said again */
 
 /* ---- opening ---- */
 

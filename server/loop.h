@@ -22,6 +22,8 @@ struct watch {
     void (*ready)(struct loop *loop, struct watch *watch, uint32_t events); /* EPOLLIN … */
 };
 
+#define SECOND UINT64_C(1000000000) /* of timers */
+
 /* A point in time. It lies in its owner's structure; zero-initialized: not set. */
 struct timer {
     uint64_t at;    /* CLOCK_MONOTONIC, nanoseconds */

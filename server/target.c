@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#define SECOND UINT64_C(1000000000)
+#include "loop.h"
 
 enum {
     FAILURES = 3,   /* in a row, until a target is set aside */

@@ -12,7 +12,7 @@ enum {
     PIPE_SIZE = 256 << 10, /* measured: docs/relay.md */
 };
 /* What nobody wanted for so long is given back, by halves. */
-#define IDLE_LOOK UINT64_C(1000000000)
+#define IDLE_LOOK (1 * SECOND)
 
 static unsigned char kind_of(int direction, bool bulk, bool source_unix, bool sink_unix)
 {
@@ -116,16 +116,25 @@ static void unit_free(struct unit *unit)
     free(unit);
 }
 
+/* There is one. */
+static struct unit *take_idle(struct units *units, unsigned kind)
+{
+    struct unit *unit = units->idle[kind];
+
+    units->idle[kind] = unit->next;
+    if (--units->idle_count[kind] < units->idle_least[kind])
+        units->idle_least[kind] = units->idle_count[kind];
+    return unit;
+}
+
 struct unit *unit_get(struct units *units, int direction, bool bulk, int source_fd, int sink_fd,
                       bool source_unix, bool sink_unix, int *ret_error)
 {
     const unsigned char kind = kind_of(direction, bulk, source_unix, sink_unix);
-    struct unit *unit = units->idle[kind];
+    struct unit *unit;
 
-    if (unit) {
-        units->idle[kind] = unit->next;
-        if (--units->idle_count[kind] < units->idle_least[kind])
-            units->idle_least[kind] = units->idle_count[kind];
+    if (units->idle[kind]) {
+        unit = take_idle(units, kind);
         sluice_transfer_reuse(unit->transfer, source_fd, sink_fd); /* idle ones hold nothing */
         unit->before = sluice_transfer_delivered(unit->transfer);
         return unit;
@@ -159,7 +168,6 @@ static void look_in_a_while(struct units *units)
 static void retire(struct units *units, struct unit *unit)
 {
     units->freed = true;
-    look_in_a_while(units);
     add_unit(unit, &units->past);
     if (unit->older)
         unit->older->newer = unit->newer;
@@ -173,7 +181,7 @@ static void retire(struct units *units, struct unit *unit)
 void unit_put(struct units *units, struct unit *unit)
 {
     count_fallbacks(units, unit);
-    if (units->idle_count[unit->kind] >= IDLE_MOST) {
+    if (units->idle_count[unit->kind] >= IDLE_MOST) { /* so many that it is looked at already */
         retire(units, unit);
         return;
     }
@@ -189,12 +197,8 @@ static void give_back_kind(struct units *units, unsigned kind)
     const unsigned unwanted = units->idle_least[kind];
     const unsigned count = unwanted > IDLE_FEW ? (unwanted - IDLE_FEW + 1) / 2 : 0;
 
-    for (unsigned i = 0; i < count; i++) {
-        struct unit *unit = units->idle[kind];
-        units->idle[kind] = unit->next;
-        units->idle_count[kind]--;
-        retire(units, unit);
-    }
+    for (unsigned i = 0; i < count; i++)
+        retire(units, take_idle(units, kind));
     units->idle_least[kind] = units->idle_count[kind];
 }
 
@@ -206,6 +210,7 @@ static void give_back(struct loop *loop, struct timer *timer)
     struct units *units = OWNER_OF(timer, struct units, give_back);
     bool more = false;
 
+    (void)loop;
     for (unsigned kind = 0; kind < UNIT_KINDS; kind++) {
         give_back_kind(units, kind);
         more |= units->idle_count[kind] > IDLE_FEW;
@@ -215,8 +220,6 @@ static void give_back(struct loop *loop, struct timer *timer)
     units->freed = false;
     if (more)
         look_in_a_while(units);
-    else
-        timer_clear(loop, timer);
 }
 
 uint64_t unit_discard(struct units *units, struct unit *unit)
@@ -229,6 +232,7 @@ uint64_t unit_discard(struct units *units, struct unit *unit)
     }
     count_fallbacks(units, unit);
     retire(units, unit);
+    look_in_a_while(units);
     return parked;
 }
 

@@ -9,11 +9,6 @@ skip_under_sanitizer("a sanitizer has memory of its own")
 path = sparse_file(10 * GIB, f"{scratch()}/sparse")
 
 
-def anonymous(pid):
-    match = re.search(r"^RssAnon:\s+(\d+) kB", proc(pid, "status"), re.M)
-    return int(match.group(1)) * KIB if match else 0
-
-
 def pipes(pid):
     """The capacity of the pipes that only the command has."""
     seen, total = set(), 0
@@ -34,7 +29,7 @@ def pipes(pid):
 def worst(running, what):
     end, highest, progress = time.monotonic() + 0.5, 0, False
     while time.monotonic() < end and running.running():
-        highest = max(highest, anonymous(running.pid))
+        highest = max(highest, anonymous_of(running.pid))
         time.sleep(0.02)
     if check(running.running(), f"{what}: 10 GiB were over too soon to look: {running.err()}"):
         highest += pipes(running.pid)

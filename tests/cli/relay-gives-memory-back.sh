@@ -12,26 +12,6 @@ COUNT = 60
 MOST = 16 * 2  # kept for good: so many of a kind, and there are small ones and such that splice
 
 
-class Patient:
-    """A target that reads nothing until it is told to, and then everything."""
-
-    def __init__(self):
-        self.listener = tcp_listener()
-        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        self.listener.listen(COUNT)
-        self.listener.settimeout(LIMIT)
-        self.address = f"127.0.0.1:{self.listener.getsockname()[1]}"
-
-    def accept(self):
-        peer = self.listener.accept()[0]
-        peer.settimeout(LIMIT)
-        return peer
-
-
-def memory(relay):
-    return int(status_of(relay.pid, "RssAnon"))
-
-
 def send_what_fits(peer):
     sent = 0
     peer.setblocking(False)
@@ -44,15 +24,17 @@ def send_what_fits(peer):
 
 def burst(relay, target):
     clients = [relay.client() for _ in range(COUNT)]
-    peers = [target.accept() for _ in range(COUNT)]
+    peers = [target.accept()[0] for _ in range(COUNT)]
     sent = [0] * COUNT
+    for peer in peers:
+        peer.settimeout(LIMIT)
 
     def all_park():
         for i, client in enumerate(clients):
             sent[i] += send_what_fits(client)
         return relay.metrics()['pipes{state="used"}'] >= COUNT * 9 // 10
     wait_for(all_park, "the connections to park bytes")
-    busy = memory(relay)
+    busy = anonymous_of(relay.pid)
     for client in clients:
         client.shutdown(socket.SHUT_WR)
     got = sorted(len(read_to_end(peer)) for peer in peers)
@@ -63,13 +45,15 @@ def burst(relay, target):
 
 
 def sleeps(relay):
-    before = status_of(relay.pid, "voluntary_ctxt_switches")
+    before = switches_of(relay.pid)
     time.sleep(2.5)
-    return status_of(relay.pid, "voluntary_ctxt_switches") == before
+    return switches_of(relay.pid) == before
 
 
-target = Patient()
-relay = Relay("--metrics=:0", target=target.address)
+# Reads nothing until all have sent what fits.
+target = tcp_listener(receive_buffer=4096)
+target.listen(COUNT)
+relay = Relay("--metrics=:0", target=f"127.0.0.1:{target.getsockname()[1]}")
 first = None
 for number in range(2):
     busy = burst(relay, target)
@@ -77,11 +61,11 @@ for number in range(2):
     check(kept > MOST, f"for the next ones it keeps {kept} transfers at first")
     wait_for(lambda: relay.metrics()["transfers_idle"] <= MOST, "most transfers to be given back", 20)
     time.sleep(1.5)
-    rest = memory(relay)
+    rest = anonymous_of(relay.pid)
     first = first or rest
     if not SANITIZED:
-        check(rest < busy - 150, f"at rest it has {rest} KiB, busy it had {busy}")
-        check(rest <= first + 200, f"after burst {number + 1} it has {rest} KiB, after the first {first}")
+        check(rest < busy - 150 * KIB, f"at rest it has {rest} bytes, busy it had {busy}")
+        check(rest <= first + 200 * KIB, f"after burst {number + 1} it has {rest} bytes, after the first {first}")
 wait_for(lambda: sleeps(relay), "it to sleep on", 20)
 relay.stop().expect(0)
 PY

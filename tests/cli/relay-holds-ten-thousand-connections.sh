@@ -17,7 +17,6 @@ relays=1
 count=$((10000 / relays))
 [ $((limit - 1200)) -ge $((2 * count)) ] || skip "descriptors: $limit are too few"
 
-anonymous() { awk '/^RssAnon/ { print $2 }' "/proc/$1/status"; }
 says_held() { grep -q '^held' "$1"; }
 
 declare -a relay peers in before
@@ -25,7 +24,7 @@ for ((i = 0; i < relays; i++)); do
     start_peers 0 count="$count" at_once="$count" hold=1 limit=150
     start_relay -q :0 "$TARGET"
     relay[i]=$RELAY peers[i]=$PEERS in[i]=$PEERS_IN
-    before[i]=$(anonymous "$RELAY")
+    before[i]=$(anonymous)
     mv "$T/peers.out" "$T/peers.out.$i"
     echo "${ADDRESS##*:}" >&"$PEERS_IN"
 done
@@ -34,7 +33,7 @@ for ((i = 0; i < relays; i++)); do
 done
 for ((i = 0; i < relays; i++)); do
     RELAY=${relay[i]}
-    grown=$(($(anonymous "$RELAY") - ${before[i]}))
+    grown=$(($(anonymous) - ${before[i]}))
     echo "$count connections: $grown KiB, $((grown * 1024 / count)) bytes each"
     [ "$grown" -le "$count" ] || fail "more than 1 KiB a connection"
     descriptors=$(find "/proc/$RELAY/fd" -mindepth 1 | wc -l)

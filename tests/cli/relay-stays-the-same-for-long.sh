@@ -12,7 +12,7 @@ count=1500
 # At rest: within two seconds it gives back what so many connections needed.
 memory() {
     sleep 3
-    awk '/^RssAnon/ { print $2 }' "/proc/$RELAY/status"
+    anonymous
 }
 descriptors() { find "/proc/$RELAY/fd" -mindepth 1 | wc -l; }
 

@@ -21,6 +21,11 @@ def status_of(pid, key):
     return match.group(1) if match else ""
 
 
+def anonymous_of(pid):
+    """Bytes of memory that are the process' own."""
+    return int(status_of(pid, "RssAnon") or 0) * 1024
+
+
 def state_of(pid):
     return status_of(pid, "State") or "gone"
 

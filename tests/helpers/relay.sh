@@ -52,6 +52,9 @@ stop_relay() {
     expect_exit 0 "$RELAY" 30
 }
 
+# The relay's own memory, KiB.
+anonymous() { awk '/^RssAnon/ { print $2 }' "/proc/$RELAY/status"; }
+
 # The numbers of the status line that SIGUSR1 prints.
 relay_status() {
     local before
