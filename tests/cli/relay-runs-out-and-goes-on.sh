@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 # What runs out: descriptors, the pipe budget of the user, connections that may be accepted. It slows
 # down, says so, spins on nothing and loses nothing. And a SYN that nobody answers.
+# serial: nobody's pipes are used up for a while
 . "${SOURCE_ROOT:?}/tests/lib.sh"
 . "${SOURCE_ROOT:?}/tests/helpers/relay.sh"
 count=120
