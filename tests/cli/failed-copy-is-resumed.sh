@@ -323,8 +323,7 @@ if shutil.which("strace"):
     file_with(data[:-1000] + b"x" * 1000, partial)
     running = Traced(["copy", "--resume", source, sink], trace="openat,flock",
                      inject=["flock:delay_enter=500000"])
-    wait_for(lambda: os.path.exists(running.log) and "sink.partial" in open(running.log).read(),
-             "the partial file is open")
+    running.until_returned("sink.partial")
     other = f"{directory}/other"
     os.rename(partial, other)
     running.finish().expect(0)

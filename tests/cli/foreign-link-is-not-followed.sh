@@ -47,8 +47,7 @@ def meanwhile(words, out, calls, at, happens):
     """Something happens between the first look at the sink and the next call."""
     running = Traced(["copy", *words, source, out], trace=f"{STAT},?readlink,?readlinkat",
                      inject=[f"{calls}:delay_enter=3000000:when={at}"], prefix=("-P", out))
-    wait_for(lambda: os.path.exists(running.log) and out in open(running.log).read(),
-             "the first look at the sink")
+    running.until_returned(out)
     happens()
     return running.finish()
 

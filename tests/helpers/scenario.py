@@ -350,6 +350,11 @@ class Traced(Running):
         return [Call(match, line) for line in joined
                 for match in [Call.LINE.match(line)] if match]
 
+    def until_returned(self, what):
+        """Waits for the first call whose arguments name something to be over: strace has its line from its beginning."""
+        wait_for(lambda: os.path.exists(self.log) and any(what in call.arguments for call in self.calls()),
+                 f"a call that names {what}")
+
 
 def _join_unfinished(lines):
     """Strace breaks a line in two when another thread comes between; puts them together."""
