@@ -9,11 +9,6 @@
 
 enum {
     ROUND_MOST = 1 << 20,
-    /* Of so many sinks and more: what the processors' caches hold of a round, its pages' counts of users
-     * and as many pipes' slots, is used for all of them. Measured on two processors, 1 MiB pipes, sinks
-     * that splice: with 8 sinks 1.3 times the throughput, with 12 1.2, with 4 and 6 none. */
-    MANY = 8,
-    ROUND_OF_MANY = 256 << 10,
     ROUNDS_OF_LAG = 4,
     PIECE = 4096,
     BUFFER_SIZE = 65536,
@@ -75,8 +70,6 @@ uint64_t round_size(const struct sluice_fanout *fanout)
 
     if (source->medium == MEDIUM_PIPE && source->capacity > 0 && source->capacity < size)
         size = source->capacity;
-    if (fanout->running >= MANY && size > ROUND_OF_MANY)
-        size = ROUND_OF_MANY;
     for (unsigned i = 0; i < fanout->sinks; i++) {
         const struct fanout_sink *sink = fanout->sink[i];
         if (sink && sink->state == SLUICE_SINK_RUNNING && round_for_lag(sink->lag) < size)
