@@ -172,17 +172,21 @@ static enum attempt connect_one(struct connection *connection)
 
     int error = open_target(connection);
     if (error == 0 || error == -EINPROGRESS) {
-        const int added = loop_add(loop, &end->watch, END_WATCHED, true);
+        const int added = end_watch(loop, end);
         if (added < 0)
             error = added;
-        end->watched = added >= 0;
     }
     if (error == 0) {
         connected(connection);
         return SETTLED;
     }
-    if (error == -EINPROGRESS)
+    if (error == -EINPROGRESS) {
+        /* What it has sent by then is told in the turn in which the target accepts. */
+        error = end_watch(loop, &connection->end[END_CLIENT]);
+        if (error < 0)
+            connection_fail(connection, error);
         return SETTLED;
+    }
     /* EAGAIN: a UNIX socket's queue is full for the moment. */
     if ((is_our_lack(error) || error == -EAGAIN) && loop_now(loop) < connection->timer.at) {
         loop_close(loop, &end->watch);

@@ -20,6 +20,32 @@ enum { THROWN_MOST = 64 };
 /* How long a client may take to take note that it is over. */
 static const uint64_t patience = 2000 * MILLISECOND;
 
+/* ---- watching ---- */
+
+int end_watch(struct loop *loop, struct end *end)
+{
+    if (end->watched)
+        return 0;
+    const int error = loop_add(loop, &end->watch, END_WATCHED, true);
+    end->watched = error >= 0;
+    return error;
+}
+
+/* An edge is told once: what it says is kept until it is wanted. */
+static void keep(struct end *end, uint32_t events)
+{
+    if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+        end->readable = true;
+    if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+        end->hup = true;
+    if (events & EPOLLPRI)
+        end->urgent = END_URGENT;
+    if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
+        end->writable = true;
+    if (events & (EPOLLHUP | EPOLLERR))
+        end->left = true;
+}
+
 /* ---- the end ---- */
 
 static void drop_directions(struct connection *connection)
@@ -153,11 +179,10 @@ static void begin_close(struct connection *connection, int end)
         finish(connection);
         return;
     }
-    if (!left->watched && loop_add(loop, &left->watch, END_WATCHED, true) < 0) {
+    if (end_watch(loop, left) < 0) {
         finish(connection);
         return;
     }
-    left->watched = true;
     throw_away(connection);
 }
 
@@ -208,15 +233,13 @@ void connection_refuse(struct connection *connection, enum relay_reason reason, 
 /* ---- relaying ---- */
 
 /* A side that has told its end can only fail now; or, a UNIX socket, be closed. */
-static void check_gone(struct connection *connection, int which_end, uint32_t events)
+static void check_gone(struct connection *connection, int which_end)
 {
     const int from = which_end == END_CLIENT ? RELAY_TO_TARGET : RELAY_TO_CLIENT;
     struct direction *to = &connection->direction[!from];
     struct end *end = &connection->end[which_end];
     int error = 0;
 
-    if (events & (EPOLLHUP | EPOLLERR))
-        end->left = true;
     if (!end->left || !connection->direction[from].ended || to->ended)
         return;
     if (end_is_tcp(end)) {
@@ -233,17 +256,8 @@ static void check_gone(struct connection *connection, int which_end, uint32_t ev
 
 static void relay_event(struct connection *connection, int which_end, uint32_t events)
 {
-    struct end *end = &connection->end[which_end];
-
-    if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
-        end->readable = true;
-    if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
-        end->hup = true;
-    if (events & EPOLLPRI)
-        end->urgent = END_URGENT;
-    if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
-        end->writable = true;
-    check_gone(connection, which_end, events);
+    keep(&connection->end[which_end], events);
+    check_gone(connection, which_end);
     connection_run(connection);
 }
 
@@ -310,7 +324,6 @@ void connection_fail(struct connection *connection, int error)
 void connection_relay(struct connection *connection)
 {
     struct loop *loop = connection_loop(connection);
-    struct end *client = &connection->end[END_CLIENT];
     const uint64_t idle = connection->worker->relay->options.idle_timeout;
 
     timer_clear(loop, &connection->timer);
@@ -323,14 +336,13 @@ void connection_relay(struct connection *connection)
     int error = add_limits(connection);
     if (error >= 0 && idle)
         error = timer_set(loop, &connection->timer, connection->moved + idle);
-    /* Its first edge comes in the next turn, and says whether it has sent something already. */
-    if (error >= 0 && !client->watched)
-        error = loop_add(loop, &client->watch, END_WATCHED, true);
+    /* If the target accepted at once; its first edge then says whether it has sent something already. */
+    if (error >= 0)
+        error = end_watch(loop, &connection->end[END_CLIENT]);
     if (error < 0) {
         connection_fail(connection, error);
         return;
     }
-    client->watched = true;
     connection_run(connection);
 }
 
@@ -404,8 +416,6 @@ static void timed_out(struct loop *loop, struct timer *timer)
 
 static void end_event(struct connection *connection, int which_end, uint32_t events)
 {
-    struct end *client = &connection->end[END_CLIENT];
-
     switch (connection->phase) {
     case PHASE_RELAYING:
         relay_event(connection, which_end, events);
@@ -421,11 +431,7 @@ static void end_event(struct connection *connection, int which_end, uint32_t eve
             connection_connect_event(connection, events);
             break;
         }
-        client->hup |= (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
-        if (events & EPOLLPRI)
-            client->urgent = END_URGENT;
-        client->readable |= (events & ~(uint32_t)EPOLLOUT) != 0;
-        client->writable |= (events & EPOLLOUT) != 0;
+        keep(&connection->end[END_CLIENT], events);
         if (connection->phase == PHASE_HEADER)
             header_event(connection);
     }
@@ -448,13 +454,11 @@ static void target_ready(struct loop *loop, struct watch *watch, uint32_t events
 static int await_header(struct connection *connection)
 {
     struct loop *loop = connection_loop(connection);
-    struct end *client = &connection->end[END_CLIENT];
 
     int error = timer_set(loop, &connection->timer,
                           loop_now(loop) + connection->worker->relay->options.header_timeout);
     if (error >= 0)
-        error = loop_add(loop, &client->watch, END_WATCHED, true);
-    client->watched = error >= 0;
+        error = end_watch(loop, &connection->end[END_CLIENT]);
     return error;
 }
 

@@ -102,6 +102,9 @@ void connection_kill(struct connection *connection, enum relay_reason reason);
 
 /* ---- between its files ---- */
 
+/* Watches it, unless it is watched already. 0, or what epoll_ctl(2) returned. */
+int end_watch(struct loop *loop, struct end *end);
+
 /* Connects to a target, or to the next one; goes on by itself to connection_relay(), or to the end.
  * The connection may be gone afterwards, as after each of these. */
 void connection_connect(struct connection *connection);
