@@ -343,6 +343,11 @@ def main():
     loads = [load for load in LOADS
              if any(fnmatch.fnmatch(load, pattern) for pattern in options.only or ["*"])]
     names = options.against.split(",") if options.against else list(CONTENDERS)
+    unknown = [name for name in names if name not in CONTENDERS]
+    if unknown:
+        parser.error(f"no contender is named {unknown[0]!r}: {', '.join(CONTENDERS)}")
+    if not loads:
+        parser.error("no load is named so; --list names them")
     names = ["sluice", *(name for name in names if name != "sluice")]
     build = subprocess.run(["ninja", "-C", options.build, "bench-programs"], check=False,
                            stdout=subprocess.PIPE, text=True)
