@@ -181,7 +181,7 @@ static enum attempt connect_one(struct connection *connection)
         return SETTLED;
     }
     if (error == -EINPROGRESS) {
-        /* What it has sent by then is told in the turn in which the target accepts. */
+        /* What the client has sent by then is told in the turn in which the target accepts. */
         error = end_watch(loop, &connection->end[END_CLIENT]);
         if (error < 0)
             connection_fail(connection, error);
@@ -266,9 +266,7 @@ void connection_connect_event(struct connection *connection, uint32_t events)
     }
     if (!(events & EPOLLOUT))
         return;
-    target->readable = events & (EPOLLIN | EPOLLRDHUP);
-    target->urgent = events & EPOLLPRI ? END_URGENT : 0;
-    target->hup = events & EPOLLRDHUP;
+    end_keep(target, events);
     connected(connection);
 }
 

@@ -31,8 +31,7 @@ int end_watch(struct loop *loop, struct end *end)
     return error;
 }
 
-/* An edge is told once: what it says is kept until it is wanted. */
-static void keep(struct end *end, uint32_t events)
+void end_keep(struct end *end, uint32_t events)
 {
     if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
         end->readable = true;
@@ -175,15 +174,11 @@ static void begin_close(struct connection *connection, int end)
     connection->phase = PHASE_CLOSING;
     connection->reset_end = (unsigned char)end;
     net_shutdown(left->watch.fd, SHUT_WR);
-    if (timer_set(loop, &connection->timer, loop_now(loop) + patience) < 0) {
+    if (timer_set(loop, &connection->timer, loop_now(loop) + patience) < 0 ||
+        end_watch(loop, left) < 0)
         finish(connection);
-        return;
-    }
-    if (end_watch(loop, left) < 0) {
-        finish(connection);
-        return;
-    }
-    throw_away(connection);
+    else
+        throw_away(connection);
 }
 
 void connection_over(struct connection *connection)
@@ -256,7 +251,7 @@ static void check_gone(struct connection *connection, int which_end)
 
 static void relay_event(struct connection *connection, int which_end, uint32_t events)
 {
-    keep(&connection->end[which_end], events);
+    end_keep(&connection->end[which_end], events);
     check_gone(connection, which_end);
     connection_run(connection);
 }
@@ -431,7 +426,7 @@ static void end_event(struct connection *connection, int which_end, uint32_t eve
             connection_connect_event(connection, events);
             break;
         }
-        keep(&connection->end[END_CLIENT], events);
+        end_keep(&connection->end[END_CLIENT], events);
         if (connection->phase == PHASE_HEADER)
             header_event(connection);
     }
@@ -455,11 +450,9 @@ static int await_header(struct connection *connection)
 {
     struct loop *loop = connection_loop(connection);
 
-    int error = timer_set(loop, &connection->timer,
-                          loop_now(loop) + connection->worker->relay->options.header_timeout);
-    if (error >= 0)
-        error = end_watch(loop, &connection->end[END_CLIENT]);
-    return error;
+    const int error = timer_set(loop, &connection->timer,
+                                loop_now(loop) + connection->worker->relay->options.header_timeout);
+    return error < 0 ? error : end_watch(loop, &connection->end[END_CLIENT]);
 }
 
 static struct connection *make(struct worker *worker, int fd, const struct peer *peer)

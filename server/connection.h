@@ -105,6 +105,9 @@ void connection_kill(struct connection *connection, enum relay_reason reason);
 /* Watches it, unless it is watched already. 0, or what epoll_ctl(2) returned. */
 int end_watch(struct loop *loop, struct end *end);
 
+/* An edge is told once: what it says is kept until it is wanted. */
+void end_keep(struct end *end, uint32_t events);
+
 /* Connects to a target, or to the next one; goes on by itself to connection_relay(), or to the end.
  * The connection may be gone afterwards, as after each of these. */
 void connection_connect(struct connection *connection);

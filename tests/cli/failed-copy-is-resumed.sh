@@ -177,14 +177,14 @@ for seed in range(40 if ALL else 12):
         time.sleep(rng.random() * 0.06)
         running.signal(signal.SIGKILL)
         running.finish()
+        # Killed while it replaces a sink that the run before it made, it leaves the name that was to be renamed.
+        for name in leftovers(directory, "sink", "sink.partial"):
+            check(re.fullmatch(r"\.sink\.sluice-\w{6}", name), f"seed {seed}: {name}")
+            same_bytes(content(f"{directory}/{name}"), data, f"seed {seed}: {name}")
+            os.unlink(f"{directory}/{name}")
     copy("--resume", "--cache=bypass", source, sink).expect(0)
     same_bytes(content(sink), data, f"seed {seed}: past the page cache")
     os.unlink(sink)
-    # The first run may have been whole already. Killed while it replaces that sink, the second leaves the name that was to be renamed.
-    for name in os.listdir(directory):
-        if name.startswith(".sink.sluice-"):
-            same_bytes(content(f"{directory}/{name}"), data, f"seed {seed}: a name that was to be renamed")
-            os.unlink(f"{directory}/{name}")
 
 # Errors of the sink at any call.
 if shutil.which("strace"):
