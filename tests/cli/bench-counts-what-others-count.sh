@@ -4,6 +4,7 @@
 # the tracepoint, and by its own tracer where that is not permitted. And the figures are whole: bytes,
 # rounds, intervals in their order, what is left in the page cache.
 # timeout: 240
+# serial: beside others less is moved in a run, and what sets up weighs more
 . "${SOURCE_ROOT:?}/tests/helpers/scenario.sh"
 
 need_command strace

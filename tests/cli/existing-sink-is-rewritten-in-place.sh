@@ -48,7 +48,7 @@ def on_one(entry):
     os.chmod(out, 0o604)
     with open(out, "rb") as opened:
         running = start("copy", "--atomic", "--rate", "1M", path, link)
-        time.sleep(0.1)
+        running.until_moving(directory)
         equal(content(out), b"old", f"{name}: an atomic sink in the middle")
         running.finish().expect(0)
         equal(opened.read(), b"old", f"{name}: what has the old file open")
@@ -59,7 +59,7 @@ def on_one(entry):
     # A failure in the middle of --atomic: as before.
     file_with(b"old", out)
     running = start("copy", "--atomic", "--rate", "1M", path, out)
-    time.sleep(0.1)
+    running.until_moving(directory)
     os.truncate(path, 300000)
     running.finish().expect(1)
     equal(content(out), b"old", f"{name}: after a failure of --atomic")

@@ -18,7 +18,7 @@ def changed(source, sink, method, change, *words):
     for rate in (48, 24, 12, 6):
         running = start("copy", "--reflink=never", f"--method={method}", f"--rate={rate}M", *words,
                         source, sink)
-        time.sleep(0.05)
+        running.until_moving(directory)
         running.signal(signal.SIGSTOP)
         if running.running():
             break

@@ -14,7 +14,7 @@ def on_one(entry):
     directory = scratch(place)
     path, out = file_with(data, f"{directory}/in"), f"{directory}/out"
     running = start("copy", "--rate", "2M", path, out, umask=0o027)
-    time.sleep(0.15)
+    running.until_moving(directory)
     check(running.running() and not os.path.exists(out), f"{name}: the sink is there in the middle")
     running.finish().expect(0)
     same_bytes(content(out), data, name)
@@ -25,13 +25,13 @@ def on_one(entry):
 
     # A failure (the source gets too short) and a signal: nothing stays.
     running = start("copy", "--rate", "2M", path, out)
-    time.sleep(0.15)
+    running.until_moving(directory)
     os.truncate(path, 700000)
     running.finish().expect(1)
     no_leftovers(directory, "in")
     file_with(data, path)
     running = start("copy", "--rate", "2M", path, out)
-    time.sleep(0.15)
+    running.until_moving(directory)
     running.signal(signal.SIGTERM)
     running.finish().expect(143)
     no_leftovers(directory, "in")
@@ -50,7 +50,7 @@ def on_one(entry):
     running = start("copy", "--json", "-", out, stdin=read_end)
     os.close(read_end)
     os.write(write_end, data[:50000])
-    time.sleep(0.1)
+    running.until_moving(directory)
     running.signal(signal.SIGTERM)
     ledger = running.finish().expect(143).ledger()
     same_bytes(content(out), data[:ledger["delivered"]], f"{name}: the prefix from a pipe")
@@ -59,7 +59,7 @@ def on_one(entry):
 
     # Somebody makes the name meanwhile: the bytes arrive, or it is an error; never a mixture.
     running = start("copy", "--rate", "4M", path, out)
-    time.sleep(0.1)
+    running.until_moving(directory)
     file_with(b"another", out)
     result = running.finish()
     if result.status == 0:

@@ -205,6 +205,21 @@ class Running:
     def signal(self, number):
         self.process.send_signal(number)
 
+    def _has_written(self, directory):
+        try:
+            for fd in os.listdir(f"/proc/{self.pid}/fd"):
+                path = f"/proc/{self.pid}/fd/{fd}"
+                if os.readlink(path).startswith(directory + "/") and os.lstat(path).st_mode & stat.S_IWUSR \
+                        and os.stat(path).st_size > 0:
+                    return True
+        except OSError:  # it was closed meanwhile
+            pass
+        return False
+
+    def until_moving(self, directory):
+        """Waits until there are bytes in a file of the directory that it writes, also one without a name; or it has ended."""
+        wait_for(lambda: self._has_written(directory) or not self.running(), f"bytes from {self}")
+
     def address(self, of=""):
         """Where it says that it listens: the first such line that was not yet used ("unix" or
         "tcp": of that kind)."""
